@@ -1,0 +1,1 @@
+//! Bytes and catalog to effect and findings; every parser lives here

@@ -1,0 +1,1 @@
+//! Approval statement, signatures, quorum: Approved, then Warrant

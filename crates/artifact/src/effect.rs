@@ -1,0 +1,312 @@
+//! What an artifact does, as plain data: made by analysis, shown to a person, signed by digest, enforced by the
+//! executor. No parsing of artifacts here; only comparison.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, canonical};
+
+/// What is done to a relation, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Rows or columns are read.
+    Read,
+    /// Rows are added.
+    Insert,
+    /// Rows are changed.
+    Update,
+    /// Rows are removed.
+    Delete,
+    /// The schema, a right or a setting is changed.
+    Define,
+}
+
+impl Verb {
+    /// The name used in scopes and effects.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Define => "define",
+        }
+    }
+}
+
+impl FromStr for Verb {
+    type Err = ScopeError;
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let all = [Self::Read, Self::Insert, Self::Update, Self::Delete, Self::Define];
+        all.into_iter().find(|v| v.as_str() == text).ok_or(ScopeError(()))
+    }
+}
+
+/// What happens to one relation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelationUse {
+    /// Schema-qualified name, e.g. `main.orders` or `public.orders`.
+    pub name: String,
+    /// What is done, sorted, each once.
+    pub verbs: Vec<Verb>,
+    /// Columns read, sorted; `*` stands for every column. Empty with the verb `read`: only the rows' existence.
+    pub reads: Vec<String>,
+    /// Columns set by insert or update, sorted; `*` stands for every column.
+    pub writes: Vec<String>,
+}
+
+/// How a number of rows was learned. Fixed vocabulary of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// The planner's estimate.
+    Guess,
+    /// Counted with the same predicate in a read-only transaction.
+    Counted,
+    /// Run in a transaction that was rolled back.
+    RanAndRolledBack,
+}
+
+/// A number of rows and how it was learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rows {
+    /// How it was learned.
+    pub grade: Grade,
+    /// Rows changed (or, for a read, returned).
+    pub count: u64,
+    /// Rows in the relation, where known.
+    pub of: Option<u64>,
+}
+
+/// What an artifact does. Canonical JSON of this is what the signed digest covers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effect {
+    /// Format version, 1.
+    pub v: u8,
+    /// The strongest verb of the whole artifact.
+    pub verb: Verb,
+    /// Every relation touched, sorted by name, each once.
+    pub relations: Vec<RelationUse>,
+    /// Every function called that is not an operator of the language itself, sorted, lowercase.
+    pub functions: Vec<String>,
+    /// True if the target commits it by itself, so that no ceiling or roll-back can hold it.
+    pub commits_itself: bool,
+    /// Rows changed, where learned.
+    pub rows: Option<Rows>,
+}
+
+impl Effect {
+    /// Largest effect accepted on a socket, in bytes of canonical JSON.
+    pub const MAX_BYTES: usize = 256 * 1024;
+
+    /// An effect of nothing but reading, to be filled.
+    pub fn empty() -> Self {
+        Self { v: 1, verb: Verb::Read, relations: Vec::new(), functions: Vec::new(), commits_itself: false, rows: None }
+    }
+
+    /// Canonical JSON.
+    pub fn to_canonical(&self) -> Vec<u8> {
+        // Strings, booleans and integers only. Row counts beyond 2^53 do not come from a real table; they are capped.
+        let mut copy = self.clone();
+        copy.rows = copy.rows.map(|r| Rows { count: r.count.min(1 << 52), of: r.of.map(|n| n.min(1 << 52)), ..r });
+        canonical::to_vec(&copy).unwrap_or_default()
+    }
+
+    /// SHA-256 of the canonical JSON.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.to_canonical())
+    }
+
+    /// True if nothing is written anywhere.
+    pub fn is_read_only(&self) -> bool {
+        self.verb == Verb::Read && !self.commits_itself && self.relations.iter().all(|r| r.verbs.iter().all(|v| *v == Verb::Read))
+    }
+
+    /// The use of `name`, if the relation is touched.
+    pub fn relation(&self, name: &str) -> Option<&RelationUse> {
+        self.relations.iter().find(|r| r.name == name)
+    }
+
+    /// The use of `name`, added if it is new.
+    pub fn relation_mut(&mut self, name: &str) -> &mut RelationUse {
+        let at = self.relations.iter().position(|r| r.name == name).unwrap_or_else(|| {
+            self.relations.push(RelationUse { name: name.to_owned(), verbs: vec![], reads: vec![], writes: vec![] });
+            self.relations.len() - 1
+        });
+        &mut self.relations[at]
+    }
+
+    /// Sorts and deduplicates every list and sets `verb` to the strongest one used (never weaker than it is now).
+    pub fn normalize(&mut self) {
+        for relation in &mut self.relations {
+            relation.verbs.sort_unstable();
+            relation.verbs.dedup();
+            relation.reads.sort_unstable();
+            relation.reads.dedup();
+            relation.writes.sort_unstable();
+            relation.writes.dedup();
+            self.verb = self.verb.max(relation.verbs.last().copied().unwrap_or(Verb::Read));
+        }
+        self.relations.sort_unstable();
+        self.functions.sort_unstable();
+        self.functions.dedup();
+    }
+
+    /// True if this effect has the one spelling [`normalize`](Self::normalize) gives.
+    pub fn is_normal(&self) -> bool {
+        let mut copy = self.clone();
+        copy.normalize();
+        copy == *self && self.v == 1 && self.relations.windows(2).all(|w| w[0].name < w[1].name)
+    }
+}
+
+/// One thing a task may do: `read main.orders(id,status)`, `update main.orders(status)`, `read main.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// The verb.
+    pub verb: Verb,
+    /// Schema-qualified relation, or `schema.*` for every relation of a schema.
+    pub relation: String,
+    /// The columns, or none for every column.
+    pub columns: Option<Vec<String>>,
+}
+
+/// Text that is no allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an allowance; expected e.g. `read main.orders(id,status)`, `update public.orders(status)` or `read main.*`")]
+pub struct ScopeError(());
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| crate::has_hidden(c) || c.is_whitespace() || "(),*;\"'".contains(c))
+}
+
+impl FromStr for Allowance {
+    type Err = ScopeError;
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let (verb, rest) = text.split_once(' ').ok_or(ScopeError(()))?;
+        let (relation, columns) = match rest.split_once('(') {
+            None => (rest, None),
+            Some((relation, list)) => {
+                let list = list.strip_suffix(')').ok_or(ScopeError(()))?;
+                let columns: Vec<String> = list.split(',').map(str::to_owned).collect();
+                (relation, if columns.iter().all(|c| is_name(c)) { Some(columns) } else { return Err(ScopeError(())) })
+            }
+        };
+        let (schema, name) = relation.split_once('.').ok_or(ScopeError(()))?;
+        if !is_name(schema) || !(name == "*" || is_name(name)) {
+            return Err(ScopeError(()));
+        }
+        Ok(Self { verb: verb.parse()?, relation: relation.to_owned(), columns })
+    }
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb.as_str(), self.relation)?;
+        self.columns.as_ref().map_or(Ok(()), |columns| write!(f, "({})", columns.join(",")))
+    }
+}
+
+impl Allowance {
+    fn covers_relation(&self, name: &str) -> bool {
+        match self.relation.strip_suffix('*') {
+            Some(schema_dot) => name.starts_with(schema_dot),
+            None => self.relation == name,
+        }
+    }
+
+    fn covers_column(&self, column: &str) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.iter().any(|c| c == column))
+    }
+}
+
+/// Whether everything the effect does is allowed by at least one allowance each. Functions are not part of a scope:
+/// whoever uses this decides about them apart. Pure, small, and used by the guard itself.
+pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
+    !effect.commits_itself
+        && effect.relations.iter().all(|r| {
+            let some = |verb: Verb, column: Option<&str>| {
+                scope.iter().any(|a| a.verb == verb && a.covers_relation(&r.name) && column.is_none_or(|c| a.covers_column(c)))
+            };
+            let reads = r.reads.iter().all(|c| some(Verb::Read, Some(c)));
+            let verbs = r.verbs.iter().all(|v| match v {
+                Verb::Insert | Verb::Update => r.writes.iter().all(|c| some(*v, Some(c))) && some(*v, None),
+                Verb::Read | Verb::Delete | Verb::Define => some(*v, None),
+            });
+            reads && verbs
+        })
+        && (effect.verb == Verb::Read || effect.relations.iter().any(|r| r.verbs.contains(&effect.verb)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect() -> Effect {
+        let mut effect = Effect::empty();
+        *effect.relation_mut("main.orders") = RelationUse {
+            name: "main.orders".into(),
+            verbs: vec![Verb::Update, Verb::Read],
+            reads: vec!["status".into(), "id".into(), "id".into()],
+            writes: vec!["status".into()],
+        };
+        effect.normalize();
+        effect
+    }
+
+    fn scope(lines: &[&str]) -> Vec<Allowance> {
+        lines.iter().map(|l| l.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn normal_form_is_one() {
+        let effect = effect();
+        assert!(effect.is_normal());
+        assert_eq!(effect.verb, Verb::Update);
+        assert_eq!(effect.relations[0].reads, ["id", "status"]);
+        assert!(!effect.is_read_only());
+    }
+
+    #[test]
+    fn scope_needs_verb_relation_and_column() {
+        let e = effect();
+        assert!(within_scope(&e, &scope(&["read main.orders", "update main.orders(status)"])));
+        assert!(within_scope(&e, &scope(&["read main.*", "update main.*"])));
+        assert!(!within_scope(&e, &scope(&["read main.orders"])));
+        assert!(!within_scope(&e, &scope(&["read main.orders", "update main.orders(amount)"])));
+        assert!(!within_scope(&e, &scope(&["read main.orders(id)", "update main.orders(status)"])));
+        assert!(!within_scope(&e, &scope(&["read mainx.*", "update mainx.*"])));
+        assert!(!within_scope(&e, &[]));
+    }
+
+    #[test]
+    fn a_star_column_needs_a_whole_relation() {
+        let mut e = effect();
+        e.relations[0].reads = vec!["*".into()];
+        assert!(!within_scope(&e, &scope(&["read main.orders(id,status)", "update main.orders"])));
+        assert!(within_scope(&e, &scope(&["read main.orders", "update main.orders"])));
+    }
+
+    #[test]
+    fn an_effect_stronger_than_its_relations_is_out_of_scope() {
+        let mut e = Effect::empty();
+        e.verb = Verb::Define;
+        assert!(!within_scope(&e, &scope(&["read main.*"])));
+    }
+
+    #[test]
+    fn allowances_have_one_spelling() {
+        for text in ["read main.orders(id,status)", "update public.o", "read main.*", "define main.*"] {
+            assert_eq!(text.parse::<Allowance>().unwrap().to_string(), text);
+        }
+        for bad in ["", "read", "read orders", "drop main.o", "read main.o(", "read main.o()", "read main.o(a, b)", "read *.*"] {
+            assert!(bad.parse::<Allowance>().is_err(), "{bad}");
+        }
+    }
+}

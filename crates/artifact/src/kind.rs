@@ -1,0 +1,59 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What an artifact is, which fixes the grammar it is read with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Kind {
+    /// One PostgreSQL statement.
+    SqlPostgresql,
+    /// One SQLite statement.
+    SqlSqlite,
+}
+
+/// Text that names no kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/sqlite")]
+pub struct KindError(String);
+
+impl Kind {
+    /// Every kind there is.
+    pub const ALL: [Self; 2] = [Self::SqlPostgresql, Self::SqlSqlite];
+
+    /// The name used in statements and APIs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SqlPostgresql => "sql/postgresql",
+            Self::SqlSqlite => "sql/sqlite",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = KindError;
+    fn from_str(text: &str) -> Result<Self, KindError> {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| KindError(text.chars().take(40).map(crate::visible_char).collect()))
+    }
+}
+
+impl From<Kind> for String {
+    fn from(kind: Kind) -> Self {
+        kind.as_str().to_owned()
+    }
+}
+
+impl TryFrom<String> for Kind {
+    type Error = KindError;
+    fn try_from(text: String) -> Result<Self, KindError> {
+        text.parse()
+    }
+}

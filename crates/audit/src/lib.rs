@@ -1,0 +1,1 @@
+//! Log entries, Merkle tree, checkpoints, tiles, proofs, offline verification

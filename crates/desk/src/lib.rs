@@ -1,0 +1,1 @@
+//! The front process: agents' door, people's door, analysis, policy, view

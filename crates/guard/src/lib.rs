@@ -1,0 +1,1 @@
+//! The trusted process: verifies, spends, orders, seals, logs

@@ -1,0 +1,1 @@
+//! The guard's durable side: log, contents, spent approvals

@@ -1,0 +1,1 @@
+//! State and event to state and effects; pure

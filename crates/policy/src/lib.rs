@@ -1,0 +1,1 @@
+//! Effect, task and people to a decision with reasons; Cedar lives here

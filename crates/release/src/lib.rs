@@ -1,0 +1,1 @@
+//! Held and a verified release order to Released

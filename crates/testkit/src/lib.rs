@@ -1,0 +1,1 @@
+//! Fixed clock, software passkey and SSH keys, scripted agent; development only

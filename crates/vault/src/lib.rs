@@ -1,0 +1,1 @@
+//! Credentials: sealing, sources, one way out

@@ -1,0 +1,161 @@
+//! A target's registration: what a person signed when they let Wetink reach it.
+
+use std::collections::BTreeMap;
+
+use artifact::{Digest, Kind, canonical};
+use serde::{Deserialize, Serialize};
+
+/// A registered target. Its fingerprint (SHA-256 of the canonical JSON) stands in every approval statement, so a target
+/// that is registered anew makes older approvals void.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// Short name: lowercase letters, digits, `-`, `_`; at most 40 characters.
+    pub name: String,
+    /// Where it is and how it is reached.
+    pub address: Address,
+    /// `prod`, `staging`, `dev` or the like; shown in words beside the target.
+    pub environment: String,
+    /// The role or login the run is attributed to at the target. `owner` for SQLite.
+    pub run_as: String,
+    /// Name of the credential in the guard's vault; none for targets that need none (SQLite).
+    pub credential: Option<String>,
+    /// Longest a statement may run, in milliseconds.
+    pub statement_timeout_ms: u64,
+    /// Most rows returned by one run; more are cut off and counted.
+    pub result_rows_max: u64,
+    /// Labels of columns, `relation.column` to `personal`, `health`, `secret`; what is absent is `plain`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a target is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Address {
+    /// A SQLite file.
+    Sqlite {
+        /// Absolute path.
+        path: String,
+    },
+    /// A PostgreSQL database.
+    Postgresql {
+        /// Host name, IP address, or the absolute path of a Unix socket's directory.
+        host: String,
+        /// TCP port (or the number in the socket's name).
+        port: u16,
+        /// Database.
+        database: String,
+        /// Login role: low-privilege, or a member of `mirror` only.
+        login: String,
+        /// The person's role to switch to after login (`SET ROLE`), so that row-level security holds.
+        mirror: Option<String>,
+        /// Whether TLS is used: `disable` (Unix sockets, loopback), `require` (verified against the system's roots or `ca_file`).
+        tls: Tls,
+        /// Extra root certificate, absolute path of a PEM file.
+        ca_file: Option<String>,
+        /// `search_path` set for every run.
+        search_path: Vec<String>,
+    },
+}
+
+/// TLS to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tls {
+    /// No TLS: only for Unix sockets and loopback.
+    Disable,
+    /// TLS with a verified certificate and host name.
+    Require,
+}
+
+/// A registration that cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationError {
+    /// The name has other characters or another length than allowed.
+    #[error("target name `{0}` is not accepted; use 1 to 40 lowercase letters, digits, `-` or `_`")]
+    Name(String),
+    /// Not an absolute path.
+    #[error("path `{0}` is not absolute; give the full path")]
+    Path(String),
+    /// TLS is off for a host that is neither loopback nor a socket.
+    #[error("TLS is off for host `{0}`, which is not on this machine; use tls=require")]
+    PlainText(String),
+    /// A limit is zero or beyond what the guard allows.
+    #[error("{0} must lie between 1 and {1}")]
+    Limit(&'static str, u64),
+    /// A text field is empty, too long or holds hidden characters.
+    #[error("{0} is empty, longer than 255 characters, or holds control characters")]
+    Text(&'static str),
+}
+
+impl Registration {
+    /// Most rows any run may return.
+    pub const RESULT_ROWS_LIMIT: u64 = 10_000;
+    /// Longest statement time-out in milliseconds.
+    pub const STATEMENT_TIMEOUT_LIMIT_MS: u64 = 300_000;
+
+    /// Checks what can be checked without reaching the target.
+    pub fn check(&self) -> Result<(), RegistrationError> {
+        let name_ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if self.name.is_empty() || self.name.len() > 40 || !self.name.chars().all(name_ok) {
+            let shown = self.name.chars().take(40).map(artifact::visible_char).collect();
+            return Err(RegistrationError::Name(shown));
+        }
+        let text = |what: &'static str, value: &str| {
+            let bad = value.is_empty() || value.len() > 255 || value.chars().any(|c| artifact::has_hidden(c) || c == '\n' || c == '\t');
+            if bad { Err(RegistrationError::Text(what)) } else { Ok(()) }
+        };
+        text("environment", &self.environment)?;
+        text("run-as", &self.run_as)?;
+        self.credential.as_deref().map_or(Ok(()), |c| text("credential", c))?;
+        for (column, label) in &self.labels {
+            text("label", column)?;
+            text("label", label)?;
+        }
+        if self.statement_timeout_ms == 0 || self.statement_timeout_ms > Self::STATEMENT_TIMEOUT_LIMIT_MS {
+            return Err(RegistrationError::Limit("statement timeout in milliseconds", Self::STATEMENT_TIMEOUT_LIMIT_MS));
+        }
+        if self.result_rows_max == 0 || self.result_rows_max > Self::RESULT_ROWS_LIMIT {
+            return Err(RegistrationError::Limit("most rows of a result", Self::RESULT_ROWS_LIMIT));
+        }
+        match &self.address {
+            Address::Sqlite { path } => {
+                text("path", path)?;
+                if path.starts_with('/') { Ok(()) } else { Err(RegistrationError::Path(path.clone())) }
+            }
+            Address::Postgresql { host, port, database, login, mirror, tls, ca_file, search_path } => {
+                text("host", host)?;
+                text("database", database)?;
+                text("login", login)?;
+                mirror.as_deref().map_or(Ok(()), |m| text("mirror", m))?;
+                search_path.iter().try_for_each(|s| text("search path", s))?;
+                if *port == 0 {
+                    return Err(RegistrationError::Limit("port", 65_535));
+                }
+                if let Some(path) = ca_file.as_deref().filter(|p| !p.starts_with('/')) {
+                    return Err(RegistrationError::Path(path.to_owned()));
+                }
+                let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
+                if *tls == Tls::Disable && !local { Err(RegistrationError::PlainText(host.clone())) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// The kind of artifact this target runs.
+    pub fn kind(&self) -> Kind {
+        match self.address {
+            Address::Sqlite { .. } => Kind::SqlSqlite,
+            Address::Postgresql { .. } => Kind::SqlPostgresql,
+        }
+    }
+
+    /// SHA-256 of the canonical JSON.
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(&canonical::to_vec(self).unwrap_or_default())
+    }
+
+    /// The label of `relation.column`; `plain` if none is registered.
+    pub fn label(&self, relation: &str, column: &str) -> &str {
+        self.labels.get(&format!("{relation}.{column}")).map_or("plain", String::as_str)
+    }
+}
