@@ -1,1 +1,300 @@
-//! The people API.
+//! What people's pages and terminals send and get. Served by `review`, answered by the desk.
+
+use artifact::claim::Signed;
+use artifact::{Digest, Effect, ProposalId, RunId, TaskId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{FindingView, Status};
+use crate::order::ResultSet;
+use crate::socket::Registry;
+use crate::target::Registration;
+
+/// A signed-in person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Name.
+    pub name: String,
+    /// Roles: `admin`, `reviewer`, `auditor`.
+    pub roles: Vec<String>,
+}
+
+/// How grave a proposal is; decides layout and gesture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Reads inside the scope.
+    Low,
+    /// Bounded writes.
+    Medium,
+    /// Cannot be undone, out of scope, unbounded, or not understood.
+    High,
+}
+
+/// One line of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRow {
+    /// Proposal.
+    pub id: ProposalId,
+    /// Revision.
+    pub revision: u32,
+    /// State.
+    pub status: Status,
+    /// Risk.
+    pub risk: Risk,
+    /// The gateway's headline, e.g. `CHANGES 37 of 5,311 rows in main.orders`.
+    pub headline: String,
+    /// Target's name.
+    pub target: String,
+    /// Environment.
+    pub environment: String,
+    /// Task.
+    pub task: TaskId,
+    /// Inside the task's scope?
+    pub in_scope: bool,
+    /// Agent's name.
+    pub agent: String,
+    /// The person it works for.
+    pub person: String,
+    /// When handed in.
+    pub created_at: Timestamp,
+    /// When waiting ends.
+    pub expires_at: Timestamp,
+}
+
+/// Everything a reviewer sees of one proposal. Facts first, the agent's words last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewView {
+    /// The queue's line.
+    pub row: QueueRow,
+    /// The exact artifact.
+    pub artifact: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Three words of the digest.
+    pub words: String,
+    /// Its kind, e.g. `sql/sqlite`.
+    pub kind: String,
+    /// The effect shown; the signed digest covers its canonical JSON.
+    pub effect: Effect,
+    /// The gateway's sentence about it.
+    pub sentence: String,
+    /// False: NOT UNDERSTOOD.
+    pub understood: bool,
+    /// Coded observations.
+    pub findings: Vec<FindingView>,
+    /// The target's registration.
+    pub registration: Registration,
+    /// `can be undone` or why not, one sentence.
+    pub undo: String,
+    /// Title of the task, in the person's words.
+    pub task_title: String,
+    /// Scope lines of the task.
+    pub task_scope: Vec<String>,
+    /// What the policy decided, with the rules.
+    pub reasons: Vec<String>,
+    /// What the agent says (unverified).
+    pub purpose: String,
+    /// The statement to sign, exact text, while it is pending and the policy asks. None otherwise.
+    pub statement: Option<String>,
+    /// What the person must type to arm signing (high risk), if anything.
+    pub arm: Option<String>,
+    /// What happened, oldest first: time and one line.
+    pub history: Vec<(Timestamp, String)>,
+    /// The run, once there is one.
+    pub run: Option<RunId>,
+    /// The person's or system's sentence that ended it, if any.
+    pub reason: Option<String>,
+    /// The released result (agent's view) as JSON text, once released.
+    pub released: Option<String>,
+}
+
+/// A held result with labels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldView {
+    /// Proposal.
+    pub proposal: ProposalId,
+    /// Revision.
+    pub revision: u32,
+    /// Task.
+    pub task: TaskId,
+    /// Run.
+    pub run: RunId,
+    /// The rows.
+    pub result: ResultSet,
+    /// Digest that the release statement names.
+    pub digest: Digest,
+    /// Label of each column (`plain`, `personal`, `health`, `secret`).
+    pub labels: Vec<String>,
+    /// Rows changed.
+    pub affected: u64,
+}
+
+/// What to release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// `none`: only counts; `all`; `some`: those in `row_indexes`.
+    pub rows: String,
+    /// Row indexes from 0, for `some`.
+    #[serde(default)]
+    pub row_indexes: Vec<u32>,
+    /// Column indexes shown as they are.
+    #[serde(default)]
+    pub show: Vec<u32>,
+    /// Column indexes shown as stable tokens.
+    #[serde(default)]
+    pub mask: Vec<u32>,
+}
+
+/// A statement for a person to sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToSign {
+    /// Exact text.
+    pub statement: String,
+}
+
+/// Ask for a statement that grants something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "grant", rename_all = "snake_case", deny_unknown_fields)]
+pub enum GrantRequest {
+    /// Another key for a person.
+    Key {
+        /// Person.
+        person: String,
+        /// Public key, one line.
+        key: String,
+        /// Roles.
+        roles: Vec<String>,
+    },
+    /// End a key.
+    RevokeKey {
+        /// Fingerprint.
+        fingerprint: Digest,
+    },
+    /// A target.
+    Target {
+        /// Registration.
+        registration: Registration,
+    },
+    /// A task.
+    Task {
+        /// What the person asks for, in their words, one line.
+        title: String,
+        /// The agent's name.
+        agent: String,
+        /// Target's name.
+        target: String,
+        /// Scope lines, e.g. `read main.orders(id,status)`.
+        may: Vec<String>,
+        /// Functions a read inside the scope may call.
+        functions: Vec<String>,
+        /// Most rows of one run.
+        rows_per_run: u64,
+        /// Most rows of all runs under the scope.
+        rows_total: u64,
+        /// True: reads inside the scope run without a further signature and unlabelled columns are released.
+        auto_reads: bool,
+        /// Minutes until it ends.
+        minutes: u32,
+    },
+    /// Close a task.
+    CloseTask {
+        /// The task.
+        task: TaskId,
+    },
+    /// Change the policy.
+    Policy {
+        /// Name of a shipped pack.
+        pack: String,
+    },
+    /// Resume what was stopped.
+    Resume {
+        /// The scope as pressed.
+        scope: String,
+    },
+}
+
+/// A statement to grant something, with what travels beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantToSign {
+    /// Exact text to sign.
+    pub statement: String,
+    /// What the statement names by digest.
+    pub attachment: Option<String>,
+}
+
+/// The signed form of [`GrantToSign`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedGrant {
+    /// Claim.
+    pub claim: Signed,
+    /// What the statement names by digest.
+    #[serde(default)]
+    pub attachment: Option<String>,
+}
+
+/// A new agent pass, shown once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPass {
+    /// The pass. A secret of the agent; it can propose and collect, nothing else.
+    pub pass: String,
+    /// Its task.
+    pub task: TaskId,
+    /// Its agent.
+    pub agent: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// The agents' door, e.g. `http://localhost:7118/mcp`.
+    pub url: String,
+}
+
+/// One entry on the audit page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Index in the log.
+    pub index: u64,
+    /// Canonical entry.
+    pub entry: String,
+}
+
+/// Filter of the audit page and search. Empty fields match everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditFilter {
+    /// Entries below this index (newest first paging).
+    pub before: Option<u64>,
+    /// Actor's name.
+    pub actor: Option<String>,
+    /// Task.
+    pub task: Option<String>,
+    /// Target.
+    pub target: Option<String>,
+    /// Proposal.
+    pub proposal: Option<String>,
+    /// Event.
+    pub event: Option<String>,
+    /// A digest.
+    pub digest: Option<String>,
+}
+
+/// What the front page and `wetink status` show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Gateway's fingerprint.
+    pub gateway: Digest,
+    /// The guard's registry.
+    pub registry: Registry,
+    /// Verifier key of the log.
+    pub log_key: String,
+}
+
+/// What went wrong, for a person: what happened and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct PersonError {
+    /// Stable code, e.g. `not_signed_in`, `already_decided`, `stale`, `not_found`, `guard_refused`, `unavailable`.
+    pub code: String,
+    /// What happened and what to do next.
+    pub message: String,
+}
