@@ -221,6 +221,11 @@ impl Allowance {
         }
     }
 
+    /// Whether this allowance speaks of that column of that relation, whatever the verb.
+    pub fn names(&self, relation: &str, column: &str) -> bool {
+        self.covers_relation(relation) && self.covers_column(column)
+    }
+
     fn covers_column(&self, column: &str) -> bool {
         self.columns.as_ref().is_none_or(|columns| columns.iter().any(|c| c == column))
     }
