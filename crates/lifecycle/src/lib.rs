@@ -1,1 +1,26 @@
-//! State and event to state and effects; pure
+//! (state, event) to (state, effects). Pure. Read this crate first: it is the product's whole story in a few files.
+//!
+//! Owns: the states of a proposal and which event leads where ([`step`]); what is decided and shown about bytes
+//! ([`examine`]); the entries the desk asks for ([`draft`]); the statements people sign ([`statement`]).
+//!
+//! Never: does any of it. No clock, no I/O. The desk feeds events that are already in the log and carries out the effects;
+//! replaying the log gives the same states again.
+//!
+//! Read `step.rs` first, then [`Event::of_entry`], which reads an event off a log entry.
+
+pub mod draft;
+mod event;
+mod examine;
+pub mod log;
+mod shown;
+pub mod signin;
+pub mod statement;
+mod step;
+mod task;
+
+pub use event::{Ending, Event};
+pub use examine::{Examined, Risk, Setting, examine, labels_touched};
+pub use policy::{Decision, Pack, Policy, PolicyError};
+pub use shown::Shown;
+pub use step::{Effect, Illegal, State, step};
+pub use task::TaskScope;

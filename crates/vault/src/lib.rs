@@ -1,1 +1,15 @@
-//! Credentials: sealing, sources, one way out
+//! Credentials: sealed at rest, used, never read.
+//!
+//! Owns: the vault file (AES-256-GCM, a data key for each secret, a master key from a passphrase by Argon2id or from a key
+//! file), [`Credential`] and the one way it leaves: onto an executor's pipe.
+//!
+//! Never: gives a credential's value to anything that could log, compare, copy or send it elsewhere (I4).
+//!
+//! Read `credential.rs` first.
+
+mod credential;
+mod file;
+mod seal;
+
+pub use credential::Credential;
+pub use file::{Assurance, KeySource, SecretInfo, Vault, VaultError};

@@ -1,0 +1,188 @@
+//! Bytes, catalog, task and policy to everything that is decided and shown. Pure.
+
+use std::collections::BTreeMap;
+
+use analyze::{Analysis, Code, Severity, analyze, headline};
+use artifact::catalog::Catalog;
+use artifact::effect::{Allowance, Rows, Verb, within_scope};
+use artifact::{Artifact, Effect};
+use policy::{Decision, Policy, Question, decide};
+
+use crate::Shown;
+
+/// Where and for whom an artifact is examined.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// Agent's name.
+    pub agent: &'a str,
+    /// The person it works for.
+    pub person: &'a str,
+    /// Task.
+    pub task: &'a str,
+    /// The task's signed scope at this target; empty if the target is not in the task.
+    pub scope: &'a [Allowance],
+    /// Functions that reads inside the scope may call.
+    pub functions: &'a [String],
+    /// Whether the signed task lets reads inside the scope run.
+    pub auto_reads: bool,
+    /// Target's name.
+    pub target: &'a str,
+    /// Its environment.
+    pub environment: &'a str,
+    /// Labels of columns, by `relation.column`.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Its schema.
+    pub catalog: &'a Catalog,
+}
+
+/// How grave it is. Decides layout and gesture, never whether something is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Risk {
+    /// A read inside the scope.
+    Low,
+    /// A bounded write, or a read that needs a signature.
+    Medium,
+    /// Not understood, out of scope, unbounded, of the schema, or with a grave finding.
+    High,
+}
+
+impl Risk {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// The result.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// What the bytes do.
+    pub analysis: Analysis,
+    /// What happens with them.
+    pub decision: Decision,
+    /// Everything inside the signed scope?
+    pub in_scope: bool,
+}
+
+/// Analyzes and decides.
+pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> Examined {
+    let analysis = analyze(artifact, setting.catalog);
+    let effect = &analysis.effect;
+    let in_scope = analysis.understood
+        && within_scope(effect, setting.scope)
+        && effect.functions.iter().all(|f| setting.functions.contains(f));
+    let decision = decide(
+        policy,
+        &Question {
+            agent: setting.agent,
+            person: setting.person,
+            task: setting.task,
+            auto_reads: setting.auto_reads,
+            in_scope,
+            target: setting.target,
+            environment: setting.environment,
+            kind: artifact.kind().as_str(),
+            effect,
+            understood: analysis.understood,
+            findings: analysis.findings.iter().map(|f| f.code.as_str().to_owned()).collect(),
+            severity: severity_name(analysis.worst()),
+            labels: labels_touched(effect, setting.labels, setting.catalog),
+        },
+    );
+    Examined { analysis, decision, in_scope }
+}
+
+impl Examined {
+    /// Whether running it and rolling back tells the number of rows without anything escaping the transaction.
+    pub fn can_preview(&self) -> bool {
+        let effect = &self.analysis.effect;
+        let writes_rows = matches!(effect.verb, Verb::Insert | Verb::Update | Verb::Delete);
+        let quiet = self.analysis.worst().is_none_or(|s| s < Severity::Refuse);
+        self.analysis.understood && writes_rows && !effect.commits_itself && quiet && !matches!(self.decision, Decision::Deny { .. })
+    }
+
+    /// How grave it is.
+    pub fn risk(&self) -> Risk {
+        let effect = &self.analysis.effect;
+        let grave = self.analysis.worst().is_some_and(|s| s >= Severity::High);
+        if !self.analysis.understood || grave || effect.verb == Verb::Define || effect.commits_itself || !self.in_scope {
+            Risk::High
+        } else if effect.is_read_only() {
+            Risk::Low
+        } else {
+            Risk::Medium
+        }
+    }
+
+    /// What the reviewer is shown besides the bytes and the effect. Takes the number of rows once it is known.
+    pub fn shown(&self, rows: Option<Rows>) -> Shown {
+        let effect = &self.analysis.effect;
+        let arm = match &self.decision {
+            Decision::Ask { arm, .. } if *arm || (self.risk() == Risk::High && !effect.is_read_only()) => {
+                effect.relations.iter().find(|r| r.verbs.contains(&effect.verb)).map(|r| r.name.clone())
+            }
+            _ => None,
+        };
+        Shown {
+            headline: headline(&self.analysis, rows),
+            sentence: self.analysis.sentence.clone(),
+            understood: self.analysis.understood,
+            findings: self.analysis.findings.iter().filter_map(|f| serde_json::to_value(f).ok()).collect(),
+            in_scope: self.in_scope,
+            undo: undo(effect).to_owned(),
+            arm,
+        }
+    }
+
+    /// True if the analysis says that every row of a relation may be hit.
+    pub fn is_unbounded(&self) -> bool {
+        self.analysis.has(Code::NoWhere)
+    }
+}
+
+fn severity_name(worst: Option<Severity>) -> &'static str {
+    match worst {
+        None => "none",
+        Some(Severity::Info) => "info",
+        Some(Severity::Caution) => "caution",
+        Some(Severity::High) => "high",
+        Some(Severity::Refuse) => "refuse",
+    }
+}
+
+/// What can be done about it afterwards. Honest about this release: nothing is kept to put rows back.
+fn undo(effect: &Effect) -> &'static str {
+    if effect.is_read_only() {
+        "nothing to undo: it only reads"
+    } else if effect.commits_itself {
+        "cannot be undone: the target commits it by itself"
+    } else {
+        "cannot be undone by the gateway: no copy of the old rows is kept"
+    }
+}
+
+/// Labels of the columns an effect touches. `*` stands for every column of the relation.
+pub fn labels_touched(effect: &Effect, labels: &BTreeMap<String, String>, catalog: &Catalog) -> Vec<String> {
+    let mut found = Vec::new();
+    for relation in &effect.relations {
+        for column in relation.reads.iter().chain(&relation.writes) {
+            let prefix = format!("{}.", relation.name);
+            let mut add = |name: &str| found.extend(labels.get(&format!("{prefix}{name}")).cloned());
+            if column == "*" {
+                let known = catalog.relation(&relation.name).map_or(&[][..], |r| &r.columns);
+                known.iter().for_each(|c| add(&c.name));
+                labels.iter().filter(|(name, _)| name.starts_with(&prefix)).for_each(|(_, label)| found.push(label.clone()));
+            } else {
+                add(column);
+            }
+        }
+    }
+    found.retain(|label| label != "plain");
+    found.sort_unstable();
+    found.dedup();
+    found
+}

@@ -1,0 +1,22 @@
+use serde::{Deserialize, Serialize};
+
+/// What a reviewer was shown of a proposal besides the bytes and the effect: logged as content `shown`, so that the page
+/// can be replayed as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// E.g. `CHANGES 37 of 5,311 rows in main.orders`.
+    pub headline: String,
+    /// The gateway's sentence.
+    pub sentence: String,
+    /// False: NOT UNDERSTOOD.
+    pub understood: bool,
+    /// Findings as JSON objects, in order.
+    pub findings: Vec<serde_json::Value>,
+    /// Inside the signed task scope?
+    pub in_scope: bool,
+    /// Whether it can be undone, one sentence.
+    pub undo: String,
+    /// What must be typed to arm signing, if anything.
+    pub arm: Option<String>,
+}

@@ -1,0 +1,25 @@
+use std::io::{self, Write};
+
+use zeroize::Zeroizing;
+
+/// Largest credential in bytes.
+pub(crate) const CREDENTIAL_MAX: usize = 64 * 1024;
+
+/// A credential. It can be used and not read.
+///
+/// INVARIANT (I4): no Clone, Copy, Debug, Display, Serialize, Deserialize or Default; the bytes are wiped when it is
+/// dropped. It leaves by [`write_to`](Self::write_to) only; call sites of that are on an allow-list (`cargo xtask tidy`).
+pub struct Credential(Zeroizing<Vec<u8>>);
+
+impl Credential {
+    pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
+    /// Writes the frame an executor reads: four bytes of big-endian length, then the bytes.
+    pub fn write_to(&self, pipe: &mut impl Write) -> io::Result<()> {
+        let length = u32::try_from(self.0.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        pipe.write_all(&length.to_be_bytes())?;
+        pipe.write_all(&self.0)
+    }
+}
