@@ -1,1 +1,28 @@
-//! The front process: agents' door, people's door, analysis, policy, view
+//! The front process: it shows and carries, and decides nothing that counts without a signature.
+//!
+//! Owns: the agents' listener and the people's listener, the pipeline from bytes to a decided proposal, the view of the log
+//! and its upkeep, people's sessions.
+//!
+//! Never: holds a credential, an approval key, the log's key, or a held result for longer than it takes to show it. A desk
+//! that lies cannot make the guard run anything.
+//!
+//! Read `hand_in.rs` first, then `tail.rs`.
+
+mod agents;
+mod config;
+mod convert;
+mod expire;
+mod grants;
+mod hand_in;
+mod limits;
+mod link;
+mod people;
+mod serve;
+mod signin;
+mod state;
+mod tail;
+
+pub use config::{ConfigError, DeskConfig};
+pub use link::{Link, LinkError};
+pub use serve::{Ready, rebuild, serve};
+pub use state::{Desk, DeskError};

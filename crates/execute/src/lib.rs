@@ -1,1 +1,16 @@
-//! The executor: one order and one credential to one report, locked to the signed effect
+//! The executor: one order and one credential to one report, locked to the signed effect.
+//!
+//! Owns: the child process that meets a target, its confinement, one module a connector.
+//!
+//! Never: sees the vault, the ledger or a second credential; does a second order; prints anything but reports.
+//!
+//! Read `child.rs` first.
+
+mod child;
+mod confine;
+mod sqlite;
+mod sqlite_catalog;
+mod sqlite_lock;
+
+pub use child::{Commit, main, perform};
+pub use confine::{Confinement, probe};

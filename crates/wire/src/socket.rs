@@ -106,6 +106,12 @@ pub enum Request {
         /// The run.
         run: RunId,
     },
+    /// Copy the log into a folder, so that it verifies offline; held results stay out. Only on the operator's socket.
+    /// Answered by [`Answer::Done`] with the number of entries.
+    Export {
+        /// Absolute path of the folder; made if absent.
+        folder: String,
+    },
     /// Store a credential. Only on the operator's socket. Answered by [`Answer::Done`].
     StoreSecret {
         /// Its name.

@@ -1,0 +1,235 @@
+//! From bytes to a logged, decided proposal. The same way for an agent and for a person who takes over.
+
+use artifact::effect::{Grade, Rows};
+use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp};
+use lifecycle::{Decision, Examined, Policy, Setting, TaskScope, draft, examine};
+use store::ProposalRow;
+use wire::Refusal;
+use wire::socket::{Answer, Proposed, Registry, Request, TargetView};
+
+use crate::convert::new_entry;
+use crate::link::LinkError;
+use crate::state::{Desk, DeskError};
+
+/// Who hands something in.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    /// True for an agent, false for a person who took over.
+    pub(crate) agent: bool,
+    /// The agent's name or the person's.
+    pub(crate) name: String,
+    /// The person it is done for.
+    pub(crate) person: String,
+    pub(crate) session: SessionId,
+    pub(crate) address: String,
+}
+
+/// Why it was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    #[error("{1}")]
+    Refused(Refusal, String),
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+}
+
+impl NotTaken {
+    fn because(refusal: Refusal, sentence: impl Into<String>) -> Self {
+        Self::Refused(refusal, sentence.into())
+    }
+}
+
+impl From<Refusal> for NotTaken {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal, String::new())
+    }
+}
+
+impl From<ArtifactError> for NotTaken {
+    fn from(error: ArtifactError) -> Self {
+        let refusal = if matches!(error, ArtifactError::TooLarge(_)) { Refusal::TooLarge } else { Refusal::Malformed };
+        Self::because(refusal, format!("{error}."))
+    }
+}
+
+/// The open task of that id.
+pub(crate) fn open_task(registry: &Registry, task: TaskId, now: Timestamp) -> Option<TaskScope> {
+    let scopes = registry.tasks.iter().filter(|t| t.closed_at.is_none());
+    scopes.filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == task && t.not_after > now)
+}
+
+/// Whether a stop switch covers this.
+pub(crate) fn is_stopped(registry: &Registry, agent: &str, person: &str, task: TaskId, target: &str) -> bool {
+    let covers = [
+        "all".to_owned(),
+        format!("agent:{agent}"),
+        format!("person:{person}"),
+        format!("task:{task}"),
+        format!("target:{target}"),
+    ];
+    registry.stopped.iter().any(|scope| covers.contains(scope))
+}
+
+/// What is needed to examine an artifact.
+pub(crate) struct Ground {
+    pub(crate) task: TaskScope,
+    pub(crate) target: TargetView,
+    pub(crate) artifact: Artifact,
+    pub(crate) examined: Examined,
+}
+
+impl Desk {
+    /// Looks everything up and examines the bytes. Stores nothing.
+    pub(crate) async fn ground(&self, author: &Author, task: TaskId, target: &str, body: &str) -> Result<Ground, NotTaken> {
+        let registry = self.registry().await?;
+        let task = open_task(&registry, task, Timestamp::now()).ok_or(Refusal::UnknownTask)?;
+        let found = registry.targets.iter().find(|t| t.registration.name == target && task.target == target);
+        let target = found.cloned().ok_or(Refusal::UnknownTarget)?;
+        let name = &target.registration.name;
+        if is_stopped(&registry, &author.name, &author.person, task.task, name) {
+            return Err(Refusal::Stopped.into());
+        }
+        let artifact = Artifact::new(target.registration.kind(), body.as_bytes().to_vec())?;
+        let policy = self.policy().await?;
+        let mut catalog = self.catalog(name, false).await?;
+        let mut examined = self.examine(author, &task, &target, &artifact, &policy, &catalog).await?;
+        if !examined.analysis.understood {
+            // A relation made a moment ago is unknown to an old snapshot; look once more before saying so.
+            catalog = self.catalog(name, true).await?;
+            examined = self.examine(author, &task, &target, &artifact, &policy, &catalog).await?;
+        }
+        Ok(Ground { task, target, artifact, examined })
+    }
+
+    async fn examine(
+        &self,
+        author: &Author,
+        task: &TaskScope,
+        target: &TargetView,
+        artifact: &Artifact,
+        policy: &std::sync::Arc<Policy>,
+        catalog: &std::sync::Arc<artifact::catalog::Catalog>,
+    ) -> Result<Examined, DeskError> {
+        let (author, task, target, artifact) = (author.clone(), task.clone(), target.clone(), artifact.clone());
+        let (policy, catalog) = (std::sync::Arc::clone(policy), std::sync::Arc::clone(catalog));
+        let work = move || {
+            let setting = Setting {
+                agent: &author.name,
+                person: &author.person,
+                task: &task.task.to_string(),
+                scope: &task.may,
+                functions: &task.functions,
+                // What a person writes for themselves still needs their signature.
+                auto_reads: task.auto_reads && author.agent,
+                target: &target.registration.name,
+                environment: &target.registration.environment,
+                labels: &target.registration.labels,
+                catalog: &catalog,
+            };
+            examine(&artifact, &setting, &policy)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| DeskError::ShuttingDown)
+    }
+
+    /// Hands an artifact in: examined, decided, durable in the log, in the view.
+    pub(crate) async fn hand_in(
+        &self,
+        author: &Author,
+        task: TaskId,
+        target: &str,
+        body: &str,
+        purpose: &str,
+        revises: Option<ProposalId>,
+    ) -> Result<ProposalRow, NotTaken> {
+        let ground = self.ground(author, task, target, body).await?;
+        let (id, revision) = match revises {
+            Some(id) => (id, self.next_revision(author, id, task).await?),
+            None => {
+                let digest = ground.artifact.digest();
+                let name = target.to_owned();
+                if let Some(same) = self.view(move |store| store.same(task, &name, digest)).await? {
+                    return Ok(same);
+                }
+                (ProposalId::random(), 1)
+            }
+        };
+        let _one_at_a_time = self.lock(id).await;
+        let session = author.session;
+        if author.agent && matches!(ground.examined.decision, Decision::Ask { .. }) {
+            let pending = self.view(move |store| store.pending_of_session(session)).await?;
+            if pending >= self.inner.config.pending_max {
+                return Err(NotTaken::because(Refusal::SlowDown, "Too many of your proposals wait for a person already."));
+            }
+        }
+        let rows = self.rows(id, revision, &ground).await?;
+        let mut analysis = ground.examined.analysis.clone();
+        analysis.effect.rows = rows;
+        let now = Timestamp::now();
+        let shown = ground.examined.shown(rows);
+        let entry = draft::proposed(&draft::Handing {
+            id,
+            revision,
+            agent: author.agent,
+            author: &author.name,
+            person: &author.person,
+            session,
+            address: &author.address,
+            task: &ground.task,
+            target: &ground.target.registration.name,
+            target_fingerprint: ground.target.fingerprint,
+            artifact: &ground.artifact,
+            effect: &analysis.effect,
+            shown: &shown,
+            decision: &ground.examined.decision,
+            risk: ground.examined.risk(),
+            purpose,
+            expires: now.plus_seconds(self.inner.config.pending_s).min(ground.task.not_after),
+        });
+        let mut entries = Vec::with_capacity(2);
+        if revision > 1 {
+            entries.push(new_entry(draft::superseded(id, revision - 1, task, &author.name, author.agent)));
+        }
+        entries.push(new_entry(entry));
+        self.record(entries).await?;
+        let row = self.view(move |store| store.proposal(id, Some(revision))).await?;
+        row.ok_or(NotTaken::Desk(DeskError::Behind))
+    }
+
+    async fn next_revision(&self, author: &Author, id: ProposalId, task: TaskId) -> Result<u32, NotTaken> {
+        let row = self.view(move |store| store.proposal(id, None)).await?.ok_or(Refusal::UnknownProposal)?;
+        if row.task != task || (author.agent && row.session != author.session) {
+            return Err(Refusal::UnknownProposal.into());
+        }
+        if !matches!(row.state, lifecycle::State::Pending | lifecycle::State::ChangesRequested) {
+            return Err(Refusal::WrongState.into());
+        }
+        if row.revision >= 50 {
+            return Err(NotTaken::because(Refusal::SlowDown, "This proposal has 50 revisions; hand in a new one."));
+        }
+        Ok(row.revision + 1)
+    }
+
+    /// How many rows it would change. Learned by running it and rolling back, within the effect, in an executor.
+    async fn rows(&self, proposal: ProposalId, revision: u32, ground: &Ground) -> Result<Option<Rows>, NotTaken> {
+        if !ground.examined.can_preview() {
+            return Ok(None);
+        }
+        let proposed = Proposed {
+            proposal,
+            revision,
+            target: ground.target.registration.name.clone(),
+            kind: ground.artifact.kind(),
+            artifact: ground.artifact.text().to_owned(),
+            effect: ground.examined.analysis.effect.clone(),
+        };
+        match self.inner.link.ask(&Request::Preview { proposed }).await {
+            Ok(Answer::Preview { rows, of }) => Ok(Some(Rows { grade: Grade::RanAndRolledBack, count: rows, of })),
+            Ok(_) => Err(DeskError::from(LinkError::Protocol).into()),
+            // The target would not do it (a constraint, a right, a lock). The agent learns that it failed, not how.
+            Err(LinkError::Refused { code: wire::socket::Refused::TargetFailed, .. }) => {
+                Err(NotTaken::because(Refusal::NotUnderstood, "The target refused it in a trial that was rolled back."))
+            }
+            Err(error) => Err(DeskError::from(error).into()),
+        }
+    }
+}

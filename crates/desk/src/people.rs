@@ -1,0 +1,425 @@
+//! The desk behind the people's door: reading and deciding. Granting and signing in stand beside it.
+
+use artifact::claim::{Signature, Signed};
+use artifact::{ProposalId, RunId, SessionId, TaskId, Timestamp, digest_words};
+use lifecycle::log::{Entry, EventKind};
+use lifecycle::{State, TaskScope, statement};
+use review::{Change, EnrollChallenge, LoginChallenge, Passkeys, People, QueueFilter, QueueGroup, SessionToken};
+use store::{Page, ProposalRow, SearchFilter};
+use tokio::sync::broadcast;
+use wire::people::{
+    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, PersonError, QueueRow, ReviewView, Selection,
+    SignedGrant, ToSign,
+};
+use wire::socket::{Answer, Proposed, Refused, Registry, Request};
+
+use crate::convert::{finding_views, new_entry, risk, status};
+use crate::hand_in::{Author, NotTaken};
+use crate::link::LinkError;
+use crate::state::{Desk, DeskError};
+
+/// An error for a person.
+pub(crate) fn person_error(code: &str, message: impl Into<String>) -> PersonError {
+    PersonError { code: code.to_owned(), message: message.into() }
+}
+
+impl From<DeskError> for PersonError {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::Link(LinkError::Refused { code, detail }) => refused(code, &detail),
+            error => person_error("unavailable", format!("{error}. Nothing was decided.")),
+        }
+    }
+}
+
+fn refused(code: Refused, detail: &str) -> PersonError {
+    let (code, advice) = match code {
+        Refused::NotApproved => ("guard_refused", "The guard did not accept the signature."),
+        Refused::AlreadySpent => ("already_decided", "This approval was used already."),
+        Refused::OutOfScope => ("guard_refused", "It is outside the signed scope of the task."),
+        Refused::Stopped => ("stopped", "It is stopped. Resume it first (a signed statement)."),
+        Refused::Unknown => ("not_found", "The guard does not know it."),
+        Refused::TargetFailed => ("target_failed", "The target did not do it."),
+        Refused::LedgerFailed => ("unavailable", "The log cannot be written, so nothing was done."),
+        Refused::Busy => ("unavailable", "Too many runs at once. Try again in a moment."),
+        Refused::Malformed | Refused::NotPermitted | Refused::BelowFloor => ("guard_refused", "The guard refused."),
+    };
+    person_error(code, format!("{advice} {detail}").trim_end().to_owned())
+}
+
+fn not_found() -> PersonError {
+    person_error("not_found", "There is no such proposal. The queue lists what waits.")
+}
+
+fn decided(row: &ProposalRow) -> PersonError {
+    person_error("already_decided", format!("It is {} already; the first decision counts. Its page shows who decided.", row.state.as_str()))
+}
+
+impl Desk {
+    fn queue_row(&self, row: &ProposalRow, registry: &Registry) -> QueueRow {
+        let target = registry.targets.iter().find(|t| t.registration.name == row.target);
+        QueueRow {
+            id: row.id,
+            revision: row.revision,
+            status: status(row.state),
+            risk: risk(&row.risk),
+            headline: row.shown.headline.clone(),
+            target: row.target.clone(),
+            environment: target.map(|t| t.registration.environment.clone()).unwrap_or_default(),
+            task: row.task,
+            in_scope: row.shown.in_scope,
+            agent: row.agent.clone(),
+            person: row.person.clone(),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        }
+    }
+
+    pub(crate) async fn row(&self, id: ProposalId, revision: Option<u32>) -> Result<ProposalRow, PersonError> {
+        self.view(move |store| store.proposal(id, revision)).await?.ok_or_else(not_found)
+    }
+
+    async fn row_of_run(&self, run: RunId) -> Result<ProposalRow, PersonError> {
+        let row = self.view(move |store| store.by_run(run)).await?;
+        row.ok_or_else(|| person_error("not_found", "There is no such run."))
+    }
+
+    async fn review(&self, row: ProposalRow) -> Result<ReviewView, PersonError> {
+        let registry = self.registry().await?;
+        let target = registry.targets.iter().find(|t| t.registration.name == row.target);
+        let target = target.ok_or_else(|| person_error("not_found", "Its target is not registered any more."))?;
+        let task = registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
+        let statement = (row.state == State::Pending && row.decision == "ask").then(|| {
+            let until = Timestamp::now().plus_seconds(self.inner.config.statement_s).min(row.expires_at);
+            statement::approval(&statement::ForApproval {
+                gateway: self.inner.gateway,
+                proposal: row.id,
+                revision: row.revision,
+                artifact: row.digest,
+                kind: row.kind,
+                target: &row.target,
+                target_fingerprint: target.fingerprint,
+                run_as: &target.registration.run_as,
+                effect: &row.effect,
+                task: row.task,
+                policy: registry.policy,
+                not_after: until,
+            })
+        });
+        let id = row.id;
+        let history = self.view(move |store| store.history(id)).await?;
+        let history = history.iter().filter_map(|e| history_line(&e.body)).collect();
+        Ok(ReviewView {
+            artifact: row.artifact.clone(),
+            digest: row.digest,
+            words: digest_words(&row.digest),
+            kind: row.kind.to_string(),
+            effect: row.effect.clone(),
+            sentence: row.shown.sentence.clone(),
+            understood: row.shown.understood,
+            findings: finding_views(&row.shown.findings),
+            registration: target.registration.clone(),
+            undo: row.shown.undo.clone(),
+            task_title: task.as_ref().map(|t| t.title.clone()).unwrap_or_default(),
+            task_scope: task.map(|t| t.may.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+            reasons: row.reasons.clone(),
+            purpose: row.purpose.clone(),
+            statement,
+            arm: row.shown.arm.clone(),
+            history,
+            run: row.run,
+            reason: row.reason.clone(),
+            released: row.released.clone(),
+            row: self.queue_row(&row, &registry),
+        })
+    }
+
+    /// A desk decision about a pending proposal, in the log before it counts.
+    async fn decide(&self, who: &Person, id: ProposalId, sentence: &str, event: EventKind) -> Result<ReviewView, PersonError> {
+        {
+            let _one_at_a_time = self.lock(id).await;
+            let row = self.row(id, None).await?;
+            if !row.state.can_be_signed() {
+                return Err(decided(&row));
+            }
+            let entry = lifecycle::draft::decided(event, id, row.revision, row.task, &who.name, sentence);
+            self.record(vec![new_entry(entry)]).await?;
+        }
+        self.review(self.row(id, None).await?).await
+    }
+}
+
+/// One line of a proposal's history, from its log entry.
+fn history_line(body: &str) -> Option<(Timestamp, String)> {
+    let entry = Entry::parse(body.as_bytes()).ok()?;
+    let fact = |name: &str| entry.facts.get(name).map(String::as_str).unwrap_or_default();
+    let who = &entry.actor.name;
+    let line = match entry.event {
+        EventKind::Proposed => format!("{who} handed in r{} ({})", entry.revision.unwrap_or(1), fact("decision")),
+        EventKind::Denied => format!("policy denied r{} of {who}", entry.revision.unwrap_or(1)),
+        EventKind::Opened => format!("{who} opened it"),
+        EventKind::ChangesRequested => format!("{who} asked for changes"),
+        EventKind::Rejected => format!("{who} said no"),
+        EventKind::Withdrawn => format!("{who} took it back"),
+        EventKind::Expired => "nobody decided in time".to_owned(),
+        EventKind::Superseded => "a newer revision took its place".to_owned(),
+        EventKind::Started => match entry.on_behalf_of.as_deref() {
+            Some(signer) => format!("signed by {signer}; the guard started it"),
+            None => "the guard started it".to_owned(),
+        },
+        EventKind::Committing => "the target was told to commit".to_owned(),
+        EventKind::Settled => match fact("outcome") {
+            "ran" => format!("ran: {} rows changed, {} returned, {} ms", fact("affected"), fact("returned"), fact("elapsed_ms")),
+            outcome => format!("ended: {outcome} {}", fact("cause")).trim_end().to_owned(),
+        },
+        EventKind::Viewed => format!("{} looked at the held result", entry.on_behalf_of.as_deref().unwrap_or(who)),
+        EventKind::Released => format!("released to the agent: {} rows, {} columns", fact("rows"), fact("columns")),
+        EventKind::Collected => format!("{who} read what was released"),
+        _ => return None,
+    };
+    Some((entry.at, line))
+}
+
+impl People for Desk {
+    async fn login_challenge(&self) -> Result<LoginChallenge, PersonError> {
+        self.begin_login().await
+    }
+
+    async fn login(&self, id: &str, signature: Signature, address: &str) -> Result<(SessionToken, Person), PersonError> {
+        self.finish_login(id, signature, address).await
+    }
+
+    async fn logout(&self, token: &str) {
+        self.inner.signins.end(token);
+    }
+
+    async fn person(&self, token: &str) -> Option<Person> {
+        self.inner.signins.person(token, Timestamp::now())
+    }
+
+    async fn passkeys(&self, who: &Person) -> Result<Passkeys, PersonError> {
+        self.passkeys_of(Some(&who.name)).await
+    }
+
+    async fn enroll_begin(&self, token: &str) -> Result<EnrollChallenge, PersonError> {
+        self.begin_enroll(token).await
+    }
+
+    async fn enroll_finish(&self, token: &str, person: &str, attestation_object: &str, client_data: &str) -> Result<(), PersonError> {
+        self.finish_enroll(token, person, attestation_object, client_data).await
+    }
+
+    async fn queue(&self, _who: &Person, filter: QueueFilter) -> Result<Vec<QueueRow>, PersonError> {
+        let registry = self.registry().await?;
+        let page = filter.before.map(|before| Page { before, id: None });
+        let rows = self
+            .view(move |store| if filter.group == QueueGroup::Pending { store.waiting(page) } else { store.newest(page) })
+            .await?;
+        let rows = rows.iter().map(|row| self.queue_row(row, &registry));
+        Ok(rows.filter(|row| filter.group.has(row.status)).collect())
+    }
+
+    async fn proposal(&self, who: &Person, id: ProposalId, revision: Option<u32>) -> Result<ReviewView, PersonError> {
+        let row = self.row(id, revision).await?;
+        // Once for each person and revision; looking again says nothing new.
+        if row.state == State::Pending && self.inner.signins.first_look(&who.name, id, row.revision) {
+            let entry = lifecycle::draft::opened(id, row.revision, row.task, &who.name);
+            self.record(vec![new_entry(entry)]).await?;
+        }
+        self.review(row).await
+    }
+
+    async fn approve(&self, _who: &Person, id: ProposalId, claim: Signed) -> Result<ReviewView, PersonError> {
+        {
+            let _one_at_a_time = self.lock(id).await;
+            let row = self.row(id, None).await?;
+            if !row.state.can_be_signed() {
+                return Err(decided(&row));
+            }
+            let proposed = Proposed {
+                proposal: id,
+                revision: row.revision,
+                target: row.target.clone(),
+                kind: row.kind,
+                artifact: row.artifact.clone(),
+                effect: row.effect.clone(),
+            };
+            // The guard verifies the claim against these bytes by itself; what this desk believes about it does not count.
+            match self.inner.link.ask(&Request::Run { claim, proposed }).await.map_err(DeskError::from)? {
+                Answer::Ran { .. } => {}
+                _ => return Err(DeskError::from(LinkError::Protocol).into()),
+            }
+            let Answer::Hello { size, .. } = self.inner.link.ask(&Request::Hello {}).await.map_err(DeskError::from)? else {
+                return Err(DeskError::from(LinkError::Protocol).into());
+            };
+            self.applied(size).await?;
+        }
+        self.review(self.row(id, None).await?).await
+    }
+
+    async fn changes(&self, who: &Person, id: ProposalId, sentence: &str) -> Result<ReviewView, PersonError> {
+        self.decide(who, id, sentence, EventKind::ChangesRequested).await
+    }
+
+    async fn reject(&self, who: &Person, id: ProposalId, sentence: &str) -> Result<ReviewView, PersonError> {
+        self.decide(who, id, sentence, EventKind::Rejected).await
+    }
+
+    async fn take_over(&self, who: &Person, id: ProposalId, body: String) -> Result<ReviewView, PersonError> {
+        let row = self.row(id, None).await?;
+        let author = Author { agent: false, name: who.name.clone(), person: who.name.clone(), session: row.session, address: String::new() };
+        let taken = self.hand_in(&author, row.task, &row.target, &body, "written by the reviewer", Some(id)).await;
+        let row = taken.map_err(|error| match error {
+            NotTaken::Refused(refusal, sentence) => person_error(refusal.code(), format!("{sentence} {}", refusal.advice()).trim().to_owned()),
+            NotTaken::Desk(error) => error.into(),
+        })?;
+        self.review(row).await
+    }
+
+    async fn held(&self, who: &Person, run: RunId) -> Result<HeldView, PersonError> {
+        let row = self.row_of_run(run).await?;
+        let registry = self.registry().await?;
+        let target = registry.targets.iter().find(|t| t.registration.name == row.target);
+        let request = Request::Peek { run, person: who.name.clone() };
+        let Answer::Held { result, digest } = self.inner.link.ask(&request).await.map_err(DeskError::from)? else {
+            return Err(DeskError::from(LinkError::Protocol).into());
+        };
+        let label = |origin: Option<&String>| {
+            let labels = target.map(|t| &t.registration.labels);
+            let found = origin.zip(labels).and_then(|(origin, labels)| labels.get(origin));
+            match (found, origin) {
+                (Some(label), _) => label.clone(),
+                // A computed column may carry anything its sources carry.
+                (None, None) if labels.is_some_and(|l| !l.is_empty()) => "unknown".to_owned(),
+                _ => "plain".to_owned(),
+            }
+        };
+        let labels = result.columns.iter().map(|c| label(c.origin.as_ref())).collect();
+        Ok(HeldView {
+            proposal: row.id,
+            revision: row.revision,
+            task: row.task,
+            run,
+            result,
+            digest,
+            labels,
+            affected: row.affected.unwrap_or(0),
+        })
+    }
+
+    async fn release_statement(&self, who: &Person, run: RunId, selection: Selection) -> Result<ToSign, PersonError> {
+        let row = self.row_of_run(run).await?;
+        if row.state != State::Held {
+            return Err(decided(&row));
+        }
+        let held = self.held(who, run).await?;
+        let columns: Vec<String> = held.result.columns.iter().map(|c| c.name.clone()).collect();
+        let until = Timestamp::now().plus_seconds(self.inner.config.statement_s);
+        let text = statement::release(&statement::ForRelease {
+            gateway: self.inner.gateway,
+            proposal: row.id,
+            revision: row.revision,
+            run,
+            result: held.digest,
+            columns: &columns,
+            row_count: held.result.rows.len(),
+            rows: &selection.rows,
+            row_indexes: &selection.row_indexes,
+            show: &selection.show,
+            mask: &selection.mask,
+            task: row.task,
+            not_after: until,
+        });
+        text.map(|statement| ToSign { statement }).map_err(|why| person_error("malformed", why))
+    }
+
+    async fn release(&self, _who: &Person, run: RunId, claim: Signed) -> Result<ReviewView, PersonError> {
+        let row = self.row_of_run(run).await?;
+        let _one_at_a_time = self.lock(row.id).await;
+        let Answer::Released { .. } = self.inner.link.ask(&Request::Release { claim }).await.map_err(DeskError::from)? else {
+            return Err(DeskError::from(LinkError::Protocol).into());
+        };
+        let Answer::Hello { size, .. } = self.inner.link.ask(&Request::Hello {}).await.map_err(DeskError::from)? else {
+            return Err(DeskError::from(LinkError::Protocol).into());
+        };
+        self.applied(size).await?;
+        let row = self.row_of_run(run).await?;
+        self.review(row).await
+    }
+
+    async fn overview(&self, _who: &Person) -> Result<Overview, PersonError> {
+        let registry = self.fresh_registry().await?;
+        Ok(Overview { gateway: self.inner.gateway, registry: (*registry).clone(), log_key: self.inner.log_key.clone() })
+    }
+
+    async fn grant_statement(&self, _who: &Person, request: GrantRequest) -> Result<GrantToSign, PersonError> {
+        self.grant_to_sign(request).await
+    }
+
+    async fn grant(&self, _who: &Person, grant: SignedGrant) -> Result<(), PersonError> {
+        self.carry_grant(grant).await
+    }
+
+    async fn new_pass(&self, who: &Person, task: TaskId, minutes: u32) -> Result<NewPass, PersonError> {
+        self.make_pass(who, task, minutes).await
+    }
+
+    async fn stop(&self, who: &Person, scope: String) -> Result<(), PersonError> {
+        let request = Request::Stop { scope, by: who.name.clone() };
+        match self.inner.link.ask(&request).await.map_err(DeskError::from)? {
+            Answer::Done { index } => Ok(self.applied(index + 1).await?),
+            _ => Err(DeskError::from(LinkError::Protocol).into()),
+        }
+    }
+
+    async fn audit(&self, _who: &Person, filter: AuditFilter) -> Result<Vec<AuditRow>, PersonError> {
+        let AuditFilter { before, actor, task, target, proposal, event, digest } = filter;
+        let filter = SearchFilter { before, actor, task, target, proposal, event, digest };
+        let rows = self.view(move |store| store.search(&filter)).await?;
+        Ok(rows.into_iter().map(|row| AuditRow { index: row.index, entry: row.body }).collect())
+    }
+
+    async fn checkpoint(&self) -> Result<String, PersonError> {
+        self.text(&Request::Checkpoint {}).await
+    }
+
+    async fn receipt(&self, _who: &Person, run: RunId) -> Result<String, PersonError> {
+        self.text(&Request::Receipt { run }).await
+    }
+
+    async fn from_guard(&self, _who: &Person, id: ProposalId) -> Result<String, PersonError> {
+        let row = self.row(id, None).await?;
+        self.text(&Request::Show { proposal: id, revision: row.revision }).await
+    }
+
+    fn changes_feed(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
+    }
+}
+
+impl Desk {
+    async fn text(&self, request: &Request) -> Result<String, PersonError> {
+        match self.inner.link.ask(request).await.map_err(DeskError::from)? {
+            Answer::Text { text } => Ok(text),
+            _ => Err(DeskError::from(LinkError::Protocol).into()),
+        }
+    }
+
+    /// A new pass for an agent in an open task. Only its digest is kept.
+    async fn make_pass(&self, who: &Person, task: TaskId, minutes: u32) -> Result<NewPass, PersonError> {
+        let registry = self.fresh_registry().await?;
+        let now = Timestamp::now();
+        let scope = crate::hand_in::open_task(&registry, task, now);
+        let scope = scope.ok_or_else(|| person_error("not_found", "There is no open task of that id. `wetink task list` names them."))?;
+        if !(1..=1440).contains(&minutes) {
+            return Err(person_error("malformed", "A pass lives between 1 minute and 24 hours."));
+        }
+        let expires_at = now.plus_seconds(u64::from(minutes) * 60).min(scope.not_after);
+        let pass = crate::signin::random_token("wtp");
+        let session = SessionId::random();
+        let digest = artifact::Digest::of(pass.as_bytes());
+        let entry = lifecycle::draft::agent_enrolled(session, &scope, &who.name, digest, expires_at);
+        self.record(vec![new_entry(entry)]).await?;
+        Ok(NewPass { pass, task, agent: scope.agent, expires_at, url: format!("{}/mcp", self.inner.config.agents_url) })
+    }
+}

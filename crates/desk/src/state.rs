@@ -1,0 +1,186 @@
+//! What the desk keeps in memory: all of it can be had again from the guard.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use artifact::catalog::Catalog;
+use artifact::{Digest, ProposalId};
+use lifecycle::Policy;
+use review::Change;
+use store::{Store, StoreError};
+use tokio::sync::{Mutex, MutexGuard, RwLock, broadcast, watch};
+use wire::socket::{Answer, NewEntry, Registry, Request};
+
+use crate::config::DeskConfig;
+use crate::limits::Limits;
+use crate::link::{Link, LinkError};
+use crate::signin::SignIns;
+
+/// How long a schema snapshot serves before it is read again.
+const CATALOG_AGE: Duration = Duration::from_secs(30);
+/// How long the desk waits for its own entry to come back through the tail.
+const APPLY_WAIT: Duration = Duration::from_secs(20);
+
+/// The desk. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: DeskConfig,
+    pub(crate) link: Link,
+    pub(crate) store: Arc<Store>,
+    pub(crate) gateway: Digest,
+    pub(crate) log_key: String,
+    /// Index up to which the view is folded (exclusive).
+    pub(crate) applied: watch::Sender<u64>,
+    pub(crate) changes: broadcast::Sender<Change>,
+    pub(crate) limits: Limits,
+    pub(crate) signins: SignIns,
+    registry: RwLock<Option<Arc<Registry>>>,
+    policy: RwLock<Option<(Digest, Arc<Policy>)>>,
+    catalogs: StdMutex<HashMap<String, (Instant, Arc<Catalog>)>>,
+    /// One decision at a time for each proposal; striped, so that it is bounded.
+    stripes: Vec<Mutex<()>>,
+}
+
+/// What can go wrong inside the desk.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The guard.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The view.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policy in force does not load.
+    #[error("the policy in force does not load, so everything is denied: {0}")]
+    Policy(#[from] lifecycle::PolicyError),
+    /// A blocking task was lost.
+    #[error("the desk is shutting down")]
+    ShuttingDown,
+    /// The view does not follow the log.
+    #[error("the view does not follow the log; nothing is decided on an old view")]
+    Behind,
+}
+
+impl Desk {
+    pub(crate) async fn connect(config: DeskConfig) -> Result<Self, DeskError> {
+        let link = Link::new(config.guard_socket.clone());
+        let Answer::Hello { gateway, log_key, .. } = link.ask(&Request::Hello {}).await? else {
+            return Err(LinkError::Protocol.into());
+        };
+        let path = config.view.clone();
+        let store = tokio::task::spawn_blocking(move || Store::open(&path)).await.map_err(|_| DeskError::ShuttingDown)??;
+        let next = store.next()?;
+        let inner = Inner {
+            limits: Limits::new(config.requests_per_minute),
+            signins: SignIns::default(),
+            link,
+            store: Arc::new(store),
+            gateway,
+            log_key,
+            applied: watch::channel(next).0,
+            changes: broadcast::channel(1024).0,
+            registry: RwLock::new(None),
+            policy: RwLock::new(None),
+            catalogs: StdMutex::new(HashMap::new()),
+            stripes: (0..64).map(|_| Mutex::new(())).collect(),
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs a query of the view off the async threads.
+    pub(crate) async fn view<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, DeskError> {
+        let store = Arc::clone(&self.inner.store);
+        let result = tokio::task::spawn_blocking(move || query(&store)).await.map_err(|_| DeskError::ShuttingDown)?;
+        Ok(result?)
+    }
+
+    /// Appends entries and returns once they are durable and in the view.
+    pub(crate) async fn record(&self, entries: Vec<NewEntry>) -> Result<u64, DeskError> {
+        let count = entries.len() as u64;
+        let first = self.inner.link.append(entries).await?;
+        self.applied(first + count).await?;
+        Ok(first)
+    }
+
+    /// Waits until the view holds every entry below `index`.
+    pub(crate) async fn applied(&self, index: u64) -> Result<(), DeskError> {
+        let mut applied = self.inner.applied.subscribe();
+        let seen = tokio::time::timeout(APPLY_WAIT, applied.wait_for(|at| *at >= index)).await;
+        match seen {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(DeskError::Behind),
+        }
+    }
+
+    /// What is granted. Read from the guard after every grant.
+    pub(crate) async fn registry(&self) -> Result<Arc<Registry>, DeskError> {
+        if let Some(registry) = self.inner.registry.read().await.as_ref() {
+            return Ok(Arc::clone(registry));
+        }
+        self.fresh_registry().await
+    }
+
+    /// What is granted, read now.
+    pub(crate) async fn fresh_registry(&self) -> Result<Arc<Registry>, DeskError> {
+        let mut slot = self.inner.registry.write().await;
+        let Answer::Registry { registry } = self.inner.link.ask(&Request::Registry {}).await? else {
+            return Err(LinkError::Protocol.into());
+        };
+        let registry = Arc::new(registry);
+        *slot = Some(Arc::clone(&registry));
+        Ok(registry)
+    }
+
+    pub(crate) async fn forget_registry(&self) {
+        *self.inner.registry.write().await = None;
+        self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The policy in force, compiled once for each text.
+    pub(crate) async fn policy(&self) -> Result<Arc<Policy>, DeskError> {
+        let registry = self.registry().await?;
+        if let Some((digest, policy)) = self.inner.policy.read().await.as_ref()
+            && *digest == registry.policy
+        {
+            return Ok(Arc::clone(policy));
+        }
+        let policy = Arc::new(Policy::load(&registry.policy_text)?);
+        *self.inner.policy.write().await = Some((registry.policy, Arc::clone(&policy)));
+        Ok(policy)
+    }
+
+    /// The schema of a target, at most half a minute old; `fresh` reads it now.
+    pub(crate) async fn catalog(&self, target: &str, fresh: bool) -> Result<Arc<Catalog>, DeskError> {
+        let cached = self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
+        if let Some((at, catalog)) = cached.filter(|(at, _)| !fresh && at.elapsed() < CATALOG_AGE) {
+            let _ = at;
+            return Ok(catalog);
+        }
+        let Answer::Catalog { catalog } = self.inner.link.ask(&Request::Catalog { target: target.to_owned() }).await? else {
+            return Err(LinkError::Protocol.into());
+        };
+        let catalog = Arc::new(*catalog);
+        let mut catalogs = self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
+        catalogs.insert(target.to_owned(), (Instant::now(), Arc::clone(&catalog)));
+        Ok(catalog)
+    }
+
+    /// One decision at a time about this proposal.
+    pub(crate) async fn lock(&self, id: ProposalId) -> MutexGuard<'_, ()> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let stripes = &self.inner.stripes;
+        #[allow(clippy::cast_possible_truncation, reason = "only the remainder counts")]
+        stripes[hasher.finish() as usize % stripes.len()].lock().await
+    }
+}

@@ -1,0 +1,94 @@
+use std::io::{self, Read as _, Write as _};
+use std::process::ExitCode;
+
+use wire::frame::{self, FrameError};
+use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIMIT, Report};
+use wire::target::{Address, Registration};
+use zeroize::Zeroizing;
+
+use crate::{confine, sqlite, sqlite_catalog};
+
+/// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
+pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
+
+/// The whole life of an executor process. Standard input carries the order, standard output the reports.
+pub fn main() -> ExitCode {
+    confine::first();
+    let mut stdin = io::stdin().lock();
+    let order: Order = match frame::read(&mut stdin, ORDER_LIMIT) {
+        Ok(order) => order,
+        // An idle child whose guard closed the pipe was never needed.
+        Err(FrameError::Closed) => return ExitCode::SUCCESS,
+        Err(_) => return ExitCode::FAILURE,
+    };
+    let Ok(credential) = frame::read_bytes(&mut stdin, CREDENTIAL_LIMIT).map(Zeroizing::new) else { return ExitCode::FAILURE };
+    let target = match &order {
+        Order::Catalog { target } | Order::Resolve { target, .. } => target,
+        Order::Preview { job } | Order::Run { job, .. } => &job.target,
+    };
+    if let Err(detail) = confine::second(&target.address) {
+        return send(&failed(FailCode::NotConfined, &detail));
+    }
+    let mut commit = |affected: u64, transaction: Option<&str>| {
+        let prepared = Report::Prepared { affected, transaction: transaction.map(str::to_owned) };
+        let sent = frame::write(&mut io::stdout().lock(), &prepared, REPORT_LIMIT);
+        // Anything but a clear yes is a no, a closed pipe too.
+        sent.is_ok() && frame::read::<Go>(&mut stdin, 1024).is_ok_and(|go| go.commit)
+    };
+    let report = perform(&order, &credential, &mut commit);
+    send(&report)
+}
+
+fn send(report: &Report) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let sent = match frame::write(&mut out, report, REPORT_LIMIT) {
+        Err(FrameError::TooLarge { .. }) => frame::write(&mut out, &failed(FailCode::BadOrder, "the report is too large"), REPORT_LIMIT),
+        other => other,
+    };
+    // Whoever holds the other end may still be reading what stands in the pipe.
+    let _ = out.flush().and_then(|()| io::stdin().lock().read(&mut [0; 1]).map(|_| ()));
+    if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A failure with the target's words made safe to show.
+pub(crate) fn failed(code: FailCode, detail: &str) -> Report {
+    Report::Failed { code, detail: artifact::visible(&detail.replace(['\n', '\t'], " ")).chars().take(500).collect() }
+}
+
+fn registered(target: &Registration) -> Result<(), Report> {
+    target.check().map_err(|error| failed(FailCode::BadOrder, &error.to_string()))
+}
+
+/// Does one order in this process. `commit` is asked before anything is committed.
+pub fn perform(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Report {
+    attempt(order, credential, commit).unwrap_or_else(|report| report)
+}
+
+fn attempt(order: &Order, _credential: &[u8], commit: &mut Commit<'_>) -> Result<Report, Report> {
+    let unsupported = || failed(FailCode::BadOrder, "this release has no connector for PostgreSQL targets");
+    match order {
+        Order::Catalog { target } => {
+            registered(target)?;
+            match &target.address {
+                Address::Sqlite { path } => sqlite_catalog::read(path).map(|catalog| Report::Catalog { catalog }),
+                Address::Postgresql { .. } => Err(unsupported()),
+            }
+        }
+        Order::Resolve { target, .. } => {
+            registered(target)?;
+            // SQLite keeps no record of past transactions.
+            Ok(Report::Resolved { status: None })
+        }
+        Order::Preview { job } | Order::Run { job, .. } => {
+            registered(&job.target)?;
+            if job.kind != job.target.kind() {
+                return Err(failed(FailCode::BadOrder, "the artifact is of another kind than the target takes"));
+            }
+            let ceiling = if let Order::Run { ceiling_rows, .. } = order { Some(*ceiling_rows) } else { None };
+            match &job.target.address {
+                Address::Sqlite { path } => sqlite::run(path, job, ceiling, commit),
+                Address::Postgresql { .. } => Err(unsupported()),
+            }
+        }
+    }
+}

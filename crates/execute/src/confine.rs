@@ -1,0 +1,142 @@
+//! What the child gives up. First at start, the rest when it knows its target and before it meets it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, Scope,
+};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+use wire::target::Address;
+
+/// What confines an executor on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    /// The kernel restricts files and ports (Landlock).
+    pub landlock: bool,
+    /// The kernel refuses dangerous system calls (seccomp).
+    pub seccomp: bool,
+}
+
+/// Memory a child may map, in bytes.
+const MEMORY_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Open files.
+const FILES_MAX: u64 = 64;
+
+/// At start, before the order: dies with the guard, leaves no core, gains no rights.
+pub(crate) fn first() {
+    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+    let _ = prctl::set_dumpable(false);
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX);
+    let _ = setrlimit(Resource::RLIMIT_AS, MEMORY_MAX, MEMORY_MAX);
+}
+
+/// With the target known: only its files or its port, and no way to start another program.
+///
+/// Landlock is best effort, since older kernels lack it; no-new-privileges and seccomp are not.
+pub(crate) fn second(address: &Address) -> Result<Confinement, String> {
+    prctl::set_no_new_privs().map_err(|error| format!("no-new-privileges cannot be set: {error}"))?;
+    let landlock = restrict_files(address).unwrap_or(false);
+    let program = filter().map_err(|error| format!("the system call filter cannot be built: {error}"))?;
+    seccompiler::apply_filter(&program).map_err(|error| format!("the system call filter cannot be installed: {error}"))?;
+    Ok(Confinement { landlock, seccomp: true })
+}
+
+/// What would hold here, found out without confining this process.
+pub fn probe() -> Confinement {
+    let landlock = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(ABI::V1))
+        .and_then(Ruleset::create)
+        .is_ok();
+    Confinement { landlock, seccomp: Path::new("/proc/sys/kernel/seccomp").exists() }
+}
+
+fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
+    let abi = ABI::V6;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))?
+        .handle_access(AccessNet::from_all(abi))?
+        .scope(Scope::from_all(abi))?
+        .create()?;
+    let mut allow = |path: &Path, access: BitFlags<AccessFs>| -> Result<(), landlock::RulesetError> {
+        // A path that is not there needs no rule.
+        if let Ok(fd) = PathFd::new(path) {
+            (&mut rules).add_rule(PathBeneath::new(fd, access))?;
+        }
+        Ok(())
+    };
+    match address {
+        // SQLite makes its journal beside the file, so the folder is what it needs.
+        Address::Sqlite { path } => {
+            let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
+            allow(folder, AccessFs::from_all(abi) & !AccessFs::Execute)?;
+        }
+        Address::Postgresql { host, port, ca_file, .. } => {
+            for file in ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/usr/share/ca-certificates", "/run/systemd/resolve"] {
+                allow(Path::new(file), AccessFs::from_read(abi) & !AccessFs::Execute)?;
+            }
+            if let Some(file) = ca_file {
+                allow(Path::new(file), AccessFs::ReadFile.into())?;
+            }
+            if host.starts_with('/') {
+                allow(Path::new(host), AccessFs::from_all(abi) & !AccessFs::Execute)?;
+            }
+            (&mut rules).add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+        }
+    }
+    Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// Refuses what no connector needs: starting programs, tracing, mounting, modules, keys, listening.
+fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+    let refused = [
+        nix::libc::SYS_execve,
+        nix::libc::SYS_execveat,
+        nix::libc::SYS_ptrace,
+        nix::libc::SYS_process_vm_readv,
+        nix::libc::SYS_process_vm_writev,
+        nix::libc::SYS_mount,
+        nix::libc::SYS_umount2,
+        nix::libc::SYS_pivot_root,
+        nix::libc::SYS_chroot,
+        nix::libc::SYS_bpf,
+        nix::libc::SYS_keyctl,
+        nix::libc::SYS_add_key,
+        nix::libc::SYS_request_key,
+        nix::libc::SYS_init_module,
+        nix::libc::SYS_finit_module,
+        nix::libc::SYS_kexec_load,
+        nix::libc::SYS_perf_event_open,
+        nix::libc::SYS_userfaultfd,
+        nix::libc::SYS_unshare,
+        nix::libc::SYS_setns,
+        nix::libc::SYS_open_by_handle_at,
+        nix::libc::SYS_io_uring_setup,
+        nix::libc::SYS_listen,
+        nix::libc::SYS_accept,
+        nix::libc::SYS_accept4,
+        nix::libc::SYS_bind,
+        nix::libc::SYS_reboot,
+        nix::libc::SYS_swapon,
+        nix::libc::SYS_setuid,
+        nix::libc::SYS_setgid,
+    ];
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused.into_iter().map(|call| (call, vec![])).collect();
+    // Sockets of other families than Unix, IPv4 and IPv6.
+    let other = |family: i32| {
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(family.unsigned_abs()))
+    };
+    let families = [nix::libc::AF_UNIX, nix::libc::AF_INET, nix::libc::AF_INET6];
+    let families = families.into_iter().map(other).collect::<Result<Vec<_>, _>>()?;
+    rules.insert(nix::libc::SYS_socket, vec![SeccompRule::new(families)?]);
+    let arch = std::env::consts::ARCH.try_into()?;
+    let errno = u32::try_from(nix::libc::EPERM).unwrap_or(1);
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno), arch)?.try_into()
+}

@@ -1,0 +1,351 @@
+//! One run: verify, spend, order, log.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use approve::{Approved, Context, Spend, SpendLedger, Warrant};
+use artifact::claim::Signed;
+use artifact::{Artifact, RunId, TaskId, Timestamp, canonical};
+use audit::entry::{Entry, EventKind};
+use ledger::{Class, Draft, Job, Ledger, LedgerError, NewContent};
+use release::{Held, ReleaseOrder, open};
+use wire::order::{FailCode, Job as OrderJob, Order, Report};
+use wire::socket::{Answer, Outcome, Proposed, Refused};
+use wire::target::Registration;
+
+use crate::entries::{entry, open_content, plain};
+use crate::executors::ExecutorError;
+use crate::guard::Guard;
+
+/// Added to the statement's own time-out for connecting, waiting for locks and committing.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// By what right something runs.
+pub(crate) enum Authority<'a> {
+    /// A signed approval.
+    Claim(&'a Signed),
+    /// A signed task scope.
+    Task(TaskId),
+}
+
+/// Refuses with a code and words for a person.
+pub(crate) fn refused(code: Refused, detail: impl Into<String>) -> Answer {
+    Answer::Refused { code, detail: detail.into() }
+}
+
+/// Spends at the ledger, with the claim beside the `started` entry so that anyone can verify it later.
+struct Spender<'a> {
+    ledger: &'a Ledger,
+    claim: Option<&'a Signed>,
+    target: &'a Registration,
+}
+
+impl SpendLedger for Spender<'_> {
+    type Error = LedgerError;
+
+    fn spend(&mut self, spend: &Spend<'_>) -> Result<(), LedgerError> {
+        let mut started = about(EventKind::Started, spend.approved, spend.run);
+        started.digests.extend(spend.approved.digests().into_iter().map(|(n, d)| (n.to_owned(), d)));
+        started.digests.insert("target".into(), self.target.fingerprint());
+        started.facts.insert("nonce".into(), spend.nonce.to_string());
+        started.facts.insert("run_as".into(), self.target.run_as.clone());
+        let assurance = spend.approved.assurance().map_or("task scope".to_owned(), |a| format!("{a:?}"));
+        started.facts.insert("assurance".into(), assurance);
+        let contents = match self.claim.map(serde_json::to_string) {
+            Some(Ok(claim)) => vec![open_content("claim", claim)],
+            _ => Vec::new(),
+        };
+        let job = Job { drafts: vec![Draft { entry: started, contents }], spend: Some(spend.nonce.to_string()), grant: None };
+        self.ledger.append(job).map(|_| ())
+    }
+}
+
+fn about(event: EventKind, approved: &Approved, run: RunId) -> Entry {
+    let (proposal, revision) = approved.proposal();
+    let mut entry = entry(event);
+    entry.on_behalf_of = Some(approved.people().join(", "));
+    entry.proposal = Some(proposal.to_string());
+    entry.revision = Some(revision);
+    entry.run = Some(run.to_string());
+    entry.task = Some(approved.task().to_string());
+    entry.target = Some(approved.target_name().to_owned());
+    entry
+}
+
+/// What stays known of a run after its warrant has become an order.
+struct Running {
+    run: RunId,
+    base: Entry,
+    task: Option<TaskId>,
+}
+
+impl Guard {
+    /// Runs what was approved, once.
+    pub(crate) fn run(&self, authority: &Authority<'_>, proposed: Proposed) -> Answer {
+        let artifact = match Artifact::new(proposed.kind, proposed.artifact.into_bytes()) {
+            Ok(artifact) => artifact,
+            Err(error) => return refused(Refused::Malformed, error.to_string()),
+        };
+        let now = Timestamp::now();
+        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(target) = grants.targets.get(&proposed.target).cloned() else {
+            return refused(Refused::Unknown, "there is no target of that name");
+        };
+        let context = Context {
+            trust: &grants.trust,
+            proposal: proposed.proposal,
+            revision: proposed.revision,
+            target_name: &target.name,
+            target_fingerprint: target.fingerprint(),
+            kind: target.kind(),
+            run_as: &target.run_as,
+            policy: grants.policy,
+            quorum: self.floor.quorum,
+            least: self.floor.least,
+            now,
+        };
+        let approved = match authority {
+            Authority::Claim(claim) => Approved::verify(claim, artifact, proposed.effect, &context),
+            Authority::Task(id) => {
+                let Some(task) = grants.tasks.get(id).filter(|t| t.closed_at.is_none()) else {
+                    return refused(Refused::OutOfScope, "there is no open task of that id");
+                };
+                if !self.floor.reads_under_task {
+                    return refused(Refused::BelowFloor, "at this guard every run needs a signature");
+                }
+                match self.ledger.task_use(&id.to_string()) {
+                    Ok(used) if used < task.verified.statement().rows_total => {}
+                    Ok(_) => return refused(Refused::OutOfScope, "the rows of the task's scope are used up"),
+                    Err(error) => return refused(Refused::LedgerFailed, error.to_string()),
+                }
+                Approved::under_task(&task.verified, artifact, proposed.effect, &context)
+            }
+        };
+        let approved = match approved {
+            Ok(approved) => approved,
+            Err(approve::Refused::OutOfScope) => return refused(Refused::OutOfScope, "it is outside the signed scope of the task"),
+            Err(error) => return refused(Refused::NotApproved, error.to_string()),
+        };
+        if grants.is_stopped(&approved.people(), Some(approved.task()), &target.name) {
+            return refused(Refused::Stopped, "it is stopped");
+        }
+        drop(grants);
+
+        let (claim, task) = match authority {
+            Authority::Claim(claim) => (Some(*claim), None),
+            Authority::Task(task) => (None, Some(*task)),
+        };
+        let base = |run| about(EventKind::Settled, &approved, run);
+        let template = base(RunId::random());
+        let mut spender = Spender { ledger: &self.ledger, claim, target: &target };
+        let warrant = match approved.redeem(&mut spender) {
+            Ok(warrant) => warrant,
+            Err(LedgerError::AlreadySpent) => return refused(Refused::AlreadySpent, "this approval was used before"),
+            Err(error) => return refused(Refused::LedgerFailed, error.to_string()),
+        };
+        // Announced. If we die from here on, `recover` settles the run at the next start; the approval stays spent.
+        self.carry_out(warrant, template, task, target)
+    }
+
+    fn carry_out(&self, warrant: Warrant, mut base: Entry, task: Option<TaskId>, target: Registration) -> Answer {
+        let run = warrant.run();
+        base.run = Some(run.to_string());
+        let running = Running { run, base, task };
+        let people = warrant.approved().people().join(", ");
+        let task_id = warrant.approved().task();
+        let (artifact, effect, ceiling_rows) = warrant.into_order();
+        let credential = match self.credential(&target) {
+            Ok(credential) => credential,
+            Err(detail) => return self.settle(&running, "failed", FailCode::LoginRefused, &detail),
+        };
+        let limit = Duration::from_millis(target.statement_timeout_ms) + SLACK;
+        let target_name = target.name.clone();
+        let labels = target.labels.clone();
+        let job = OrderJob { target, kind: artifact.kind(), artifact: artifact.text().to_owned(), effect, signer: people.clone() };
+        let order = Order::Run { job, ceiling_rows };
+        let mut told_to_commit = false;
+        let report = self.executors.run(&order, credential.as_ref(), limit, &mut |affected, transaction| {
+            // Here the target holds the change open. A stop pressed meanwhile, or more rows than signed, and it rolls back.
+            let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+            let stopped = grants.is_stopped(&[people.as_str()], Some(task_id), &target_name);
+            drop(grants);
+            if stopped || affected > ceiling_rows {
+                return false;
+            }
+            let mut committing = running.base.clone();
+            committing.event = EventKind::Committing;
+            committing.facts.insert("affected".into(), affected.to_string());
+            if let Some(transaction) = transaction {
+                committing.facts.insert("transaction".into(), transaction.to_owned());
+            }
+            // Durable before the target may commit: after a crash this entry says what to ask the target about.
+            told_to_commit = self.ledger.append(Job { drafts: vec![plain(committing)], ..Job::default() }).is_ok();
+            told_to_commit
+        });
+        match report {
+            Ok(Report::Done { affected, result, elapsed_ms }) => {
+                let returned = result.total_rows;
+                let Ok(json) = canonical::to_vec(&result) else {
+                    return self.settle(&running, "unknown", FailCode::OutcomeUnknown, "the result has no canonical form");
+                };
+                self.hold(&running, &json, affected, returned, elapsed_ms, &labels)
+            }
+            Ok(Report::Failed { code: FailCode::CeilingExceeded, detail }) => self.settle(&running, "stale", FailCode::CeilingExceeded, &detail),
+            Ok(Report::Failed { code: FailCode::OutcomeUnknown, detail }) if told_to_commit => {
+                self.settle(&running, "unknown", FailCode::OutcomeUnknown, &detail)
+            }
+            // Without our word nothing was committed, whatever the child believes about its connection.
+            Ok(Report::Failed { code, detail }) => self.settle(&running, "failed", code, &detail),
+            Ok(_) => self.settle(&running, if told_to_commit { "unknown" } else { "failed" }, FailCode::BadOrder, "the executor broke the protocol"),
+            Err(error @ (ExecutorError::Busy | ExecutorError::Start(_))) => {
+                self.settle(&running, "failed", FailCode::BadOrder, &error.to_string())
+            }
+            Err(error) if told_to_commit => self.settle(&running, "unknown", FailCode::OutcomeUnknown, &error.to_string()),
+            Err(error) => self.settle(&running, "failed", FailCode::TimedOut, &error.to_string()),
+        }
+    }
+
+    /// Seals the result and logs the end. Under a task that says so, the plain columns are released in the same transaction.
+    fn hold(
+        &self,
+        running: &Running,
+        json: &[u8],
+        affected: u64,
+        returned: u64,
+        elapsed_ms: u64,
+        labels: &std::collections::BTreeMap<String, String>,
+    ) -> Answer {
+        let mut settled = running.base.clone();
+        settled.digests.insert("result".into(), artifact::Digest::of(json));
+        for (name, value) in
+            [("outcome", "ran".to_owned()), ("affected", affected.to_string()), ("returned", returned.to_string()), ("elapsed_ms", elapsed_ms.to_string())]
+        {
+            settled.facts.insert(name.into(), value);
+        }
+        let content = NewContent { name: "result".into(), class: Class::Held, bytes: json.to_vec() };
+        let mut drafts = Vec::with_capacity(2);
+        let released = running.task.and_then(|task| self.release_under_task(running, task, json, affected, labels));
+        if released.is_some() {
+            settled.facts.insert("release".into(), "task".into());
+        }
+        drafts.push(Draft { entry: settled, contents: vec![content] });
+        drafts.extend(released);
+        let outcome = Outcome::Held { affected, returned, elapsed_ms };
+        match self.ledger.append(Job { drafts, ..Job::default() }) {
+            Ok(_) => Answer::Ran { run: running.run, outcome },
+            // It ran, and the log does not say so yet: at the next start it is found unsettled.
+            Err(error) => refused(Refused::LedgerFailed, format!("it ran, but its end could not be logged: {error}")),
+        }
+    }
+
+    fn release_under_task(
+        &self,
+        running: &Running,
+        task: TaskId,
+        json: &[u8],
+        affected: u64,
+        labels: &std::collections::BTreeMap<String, String>,
+    ) -> Option<Draft> {
+        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+        let task = &grants.tasks.get(&task)?.verified;
+        let held = Held::new(running.run, json, affected).ok()?;
+        // A column without a known origin may carry anything, unless nothing here is labelled at all.
+        let plain = |origin: Option<&str>| match origin {
+            Some(origin) => labels.get(origin).is_none_or(|label| label == "plain"),
+            None => labels.is_empty(),
+        };
+        let order = ReleaseOrder::under_task(task, &held, plain, task.statement().rows_per_run).ok()?;
+        let mut released = running.base.clone();
+        released.event = EventKind::Released;
+        self.released_draft(released, held, order).ok()
+    }
+
+    /// The `released` entry with what the agent gets.
+    pub(crate) fn released_draft(&self, mut entry: Entry, held: Held, order: ReleaseOrder) -> Result<Draft, Answer> {
+        let statement = order.statement();
+        let people = order.people().join(", ");
+        let released = open(held, order, &self.masks(entry.task.as_deref().unwrap_or_default()));
+        let (rows, columns) = released.shape();
+        let json = canonical::to_vec(&released).map_err(|error| refused(Refused::Malformed, error.to_string()))?;
+        entry.on_behalf_of = Some(people);
+        entry.digests.insert("released".into(), artifact::Digest::of(&json));
+        if let Some(statement) = statement {
+            entry.digests.insert("statement".into(), statement);
+        }
+        entry.facts.insert("rows".into(), rows.to_string());
+        entry.facts.insert("columns".into(), columns.to_string());
+        Ok(Draft { entry, contents: vec![open_content("released", json)] })
+    }
+
+    /// Logs an end that is not a result.
+    fn settle(&self, running: &Running, outcome: &str, code: FailCode, detail: &str) -> Answer {
+        let mut settled = running.base.clone();
+        settled.facts.insert("outcome".into(), outcome.to_owned());
+        let cause = serde_json::to_value(code).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+        settled.facts.insert("cause".into(), cause);
+        // The target's words may quote data, so they are a content (erasable, for people), not part of the entry.
+        let contents = vec![open_content("reason", detail.chars().take(500).collect::<String>())];
+        let outcome = match outcome {
+            "unknown" => Outcome::Unknown { detail: detail.to_owned() },
+            _ => Outcome::Failed { code, detail: detail.to_owned() },
+        };
+        match self.ledger.append(Job { drafts: vec![Draft { entry: settled, contents }], ..Job::default() }) {
+            Ok(_) => Answer::Ran { run: running.run, outcome },
+            Err(error) => refused(Refused::LedgerFailed, format!("its end could not be logged: {error}")),
+        }
+    }
+
+    /// Settles runs that a crash left open. Called before any door opens.
+    ///
+    /// Without a `committing` entry nothing was committed: an executor commits only on our word, which follows that entry, and
+    /// it ended when our end of its pipe closed. With one, the target is asked where it can be; else nobody can say.
+    pub(crate) fn recover(&self) -> Result<(), LedgerError> {
+        for (_, started) in self.ledger.unsettled()? {
+            let Some(run) = started.run.as_deref().and_then(|r| r.parse().ok()) else { continue };
+            let history = self.ledger.of_run(started.run.as_deref().unwrap_or_default())?;
+            let committing = history.iter().rev().find(|(_, e)| e.event == EventKind::Committing).map(|(_, e)| e);
+            let mut base = started.clone();
+            base.event = EventKind::Settled;
+            base.at = Timestamp::now();
+            base.digests.clear();
+            base.facts.clear();
+            base.contents.clear();
+            let running = Running { run, base, task: None };
+            let read_only_or_early = committing.is_none();
+            let answer = if read_only_or_early {
+                self.settle(&running, "failed", FailCode::Withdrawn, "the guard was ended before the target was told to commit; nothing was changed")
+            } else {
+                self.resolve(&running, committing)
+            };
+            if let Answer::Refused { code: Refused::LedgerFailed, .. } = answer {
+                return Err(LedgerError::Poisoned);
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, running: &Running, committing: Option<&Entry>) -> Answer {
+        let unknown = "the guard was ended while the target was committing, and the target cannot say what became of it";
+        let transaction = committing.and_then(|e| e.facts.get("transaction")).cloned();
+        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
+        let target = running.base.target.as_ref().and_then(|t| grants.targets.get(t)).cloned();
+        drop(grants);
+        let (Some(transaction), Some(target)) = (transaction, target) else {
+            return self.settle(running, "unknown", FailCode::OutcomeUnknown, unknown);
+        };
+        let credential = self.credential(&target).ok().flatten();
+        let order = Order::Resolve { target, transaction };
+        let report = self.executors.run(&order, credential.as_ref(), SLACK, &mut |_, _| false);
+        match report {
+            Ok(Report::Resolved { status: Some(status) }) if status == "committed" => {
+                let affected = committing.and_then(|e| e.facts.get("affected")?.parse().ok()).unwrap_or(0);
+                // It happened; what it returned is lost with the guard that held it.
+                self.hold(running, br#"{"columns":[],"rows":[],"total_rows":0}"#, affected, 0, 0, &std::collections::BTreeMap::new())
+            }
+            Ok(Report::Resolved { status: Some(status) }) if status == "aborted" => {
+                self.settle(running, "failed", FailCode::Withdrawn, "the target rolled it back; nothing was changed")
+            }
+            _ => self.settle(running, "unknown", FailCode::OutcomeUnknown, unknown),
+        }
+    }
+}

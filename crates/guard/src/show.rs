@@ -1,0 +1,58 @@
+//! The guard's own plain-text view of what it would run, from its own copy of the bytes. A second look that the desk
+//! cannot have painted, when it is asked for on the operator's socket.
+
+use std::fmt::Write as _;
+
+use artifact::{Digest, Effect, digest_words, visible};
+use wire::target::{Address, Registration};
+
+/// Renders a proposal.
+pub(crate) fn render(proposal: &str, revision: u32, target: Option<&Registration>, artifact: &str, effect: &Effect) -> String {
+    let mut out = String::new();
+    let digest = Digest::of(artifact.as_bytes());
+    let _ = writeln!(out, "proposal   {proposal} r{revision}");
+    let _ = writeln!(out, "artifact   {digest}");
+    let _ = writeln!(out, "words      {}", digest_words(&digest));
+    match target {
+        Some(t) => {
+            let place = match &t.address {
+                Address::Sqlite { path } => format!("SQLite file {path}"),
+                Address::Postgresql { host, port, database, login, mirror, .. } => {
+                    let mirror = mirror.as_ref().map(|m| format!(", as role {m}")).unwrap_or_default();
+                    format!("PostgreSQL {host}:{port}/{database}, login {login}{mirror}")
+                }
+            };
+            let _ = writeln!(out, "target     {} ({}) {}", visible(&t.name), visible(&t.environment), visible(&place));
+            let _ = writeln!(out, "runs as    {}", visible(&t.run_as));
+        }
+        None => out.push_str("target     not registered any more\n"),
+    }
+    let _ = writeln!(out, "effect     {}", effect.digest());
+    let _ = writeln!(out, "verb       {}", effect.verb.as_str());
+    for relation in &effect.relations {
+        let verbs: Vec<&str> = relation.verbs.iter().map(|v| v.as_str()).collect();
+        let list = |columns: &[String]| columns.iter().map(|c| visible(c)).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "  {} {}", verbs.join("+"), visible(&relation.name));
+        if !relation.reads.is_empty() {
+            let _ = writeln!(out, "      reads  {}", list(&relation.reads));
+        }
+        if !relation.writes.is_empty() {
+            let _ = writeln!(out, "      writes {}", list(&relation.writes));
+        }
+    }
+    if !effect.functions.is_empty() {
+        let _ = writeln!(out, "  calls {}", effect.functions.iter().map(|f| visible(f)).collect::<Vec<_>>().join(", "));
+    }
+    if let Some(rows) = effect.rows {
+        let of = rows.of.map(|n| format!(" of {n}")).unwrap_or_default();
+        let _ = writeln!(out, "rows       at most {}{of}", rows.count);
+    }
+    if effect.commits_itself {
+        out.push_str("CAUTION    the target commits this by itself\n");
+    }
+    let _ = writeln!(out, "bytes      {}", artifact.len());
+    for (number, line) in visible(artifact).lines().enumerate() {
+        let _ = writeln!(out, "{:>5}  {line}", number + 1);
+    }
+    out
+}

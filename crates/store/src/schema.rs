@@ -1,0 +1,41 @@
+/// Layout version; another one means: drop everything and fold the log again.
+pub(crate) const VERSION: i64 = 1;
+
+pub(crate) const TABLES: &str = "
+CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL) STRICT;
+INSERT INTO position VALUES (1, 0);
+
+CREATE TABLE proposals (
+    id TEXT NOT NULL, revision INTEGER NOT NULL, current INTEGER NOT NULL, state TEXT NOT NULL,
+    task TEXT NOT NULL, session TEXT NOT NULL, agent TEXT NOT NULL, person TEXT NOT NULL,
+    target TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
+    artifact TEXT NOT NULL, effect TEXT NOT NULL, shown TEXT NOT NULL, purpose TEXT NOT NULL,
+    decision TEXT NOT NULL, reasons TEXT NOT NULL, risk TEXT NOT NULL,
+    created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
+    run TEXT, affected INTEGER, reason TEXT, released TEXT,
+    PRIMARY KEY (id, revision)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX proposals_waiting ON proposals (created_ms, id) WHERE state IN ('pending', 'held', 'unknown', 'approved', 'running');
+CREATE INDEX proposals_created ON proposals (created_ms, id) WHERE current = 1;
+CREATE INDEX proposals_expiry ON proposals (expires_ms) WHERE state = 'pending';
+CREATE INDEX proposals_same ON proposals (task, target, digest, id) WHERE current = 1;
+CREATE INDEX proposals_session ON proposals (session, created_ms) WHERE current = 1;
+CREATE INDEX proposals_run ON proposals (run) WHERE run IS NOT NULL;
+
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, pass TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, person TEXT NOT NULL, task TEXT NOT NULL,
+    created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, ended_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entries (
+    idx INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL, actor TEXT NOT NULL,
+    task TEXT, target TEXT, proposal TEXT, body TEXT NOT NULL
+) STRICT;
+CREATE INDEX entries_event ON entries (event, idx);
+CREATE INDEX entries_actor ON entries (actor, idx);
+CREATE INDEX entries_task ON entries (task, idx) WHERE task IS NOT NULL;
+CREATE INDEX entries_target ON entries (target, idx) WHERE target IS NOT NULL;
+CREATE INDEX entries_proposal ON entries (proposal, idx) WHERE proposal IS NOT NULL;
+
+CREATE TABLE digests (digest TEXT NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (digest, idx)) STRICT, WITHOUT ROWID;
+";
