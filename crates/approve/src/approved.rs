@@ -149,7 +149,12 @@ impl Approved {
     }
 
     /// A read inside a signed task scope, where the person let such reads run. Nothing that writes gets through here.
-    pub fn under_task(task: &VerifiedTask, artifact: Artifact, effect: Effect, ctx: &Context<'_>) -> Result<Self, Refused> {
+    pub fn under_task(
+        task: &VerifiedTask,
+        artifact: Artifact,
+        effect: Effect,
+        ctx: &Context<'_>,
+    ) -> Result<Self, Refused> {
         check_effect(&effect)?;
         let scope = &task.statement;
         if scope.not_after <= ctx.now {

@@ -61,7 +61,9 @@ fn item<'a>(rest: &mut &'a [u8], depth: u8) -> Option<Value<'a>> {
         1 => Value::Number(-1 - i64::try_from(argument).ok()?),
         2 => Value::Bytes(take(rest, argument)?),
         3 => Value::Text(std::str::from_utf8(take(rest, argument)?).ok()?),
-        4 if argument <= ITEMS_MAX => Value::Array((0..argument).map(|_| item(rest, depth + 1)).collect::<Option<_>>()?),
+        4 if argument <= ITEMS_MAX => {
+            Value::Array((0..argument).map(|_| item(rest, depth + 1)).collect::<Option<_>>()?)
+        }
         5 if argument <= ITEMS_MAX => {
             let mut pairs: Vec<(Value<'a>, Value<'a>)> = Vec::new();
             for _ in 0..argument {
@@ -87,7 +89,15 @@ mod tests {
         assert_eq!(read(&[0xa1, 0x61, b'a', 0x42, 1, 2]).unwrap().get_text("a"), Some(&Value::Bytes(&[1, 2])));
         assert_eq!(read(&[0x26]), Some(Value::Number(-7)));
         assert_eq!(read(&[0x19, 1, 0]), Some(Value::Number(256)));
-        for bad in [&[][..], &[0x42, 1], &[0x5f, 0xff], &[0xa2, 1, 1, 1, 2], &[1, 1], &[0x1c], &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255]] {
+        for bad in [
+            &[][..],
+            &[0x42, 1],
+            &[0x5f, 0xff],
+            &[0xa2, 1, 1, 1, 2],
+            &[1, 1],
+            &[0x1c],
+            &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255],
+        ] {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         assert_eq!(read(&[0x81; 100]), None);

@@ -108,7 +108,7 @@ impl SshKey {
             return Err(SshError("the security key is for another application"));
         }
         reader.end()?;
-        Ok(Self { algorithm, point, application, blob })
+        Ok(Self { blob, algorithm, point, application })
     }
 
     fn name(&self) -> &'static str {

@@ -47,7 +47,9 @@ impl<'a> Lines<'a> {
     fn maybe(&mut self, name: &'static str) -> Parsed<Option<&'a str>> {
         let value = self.0.peek().and_then(|line| line.strip_prefix(name)?.strip_prefix(": "));
         match value {
-            Some(value) if value.is_empty() || value.len() > LINE_MAX || value.trim() != value => Err(StatementError(name)),
+            Some(value) if value.is_empty() || value.len() > LINE_MAX || value.trim() != value => {
+                Err(StatementError(name))
+            }
             Some(value) => {
                 self.0.next();
                 Ok(Some(value))
@@ -66,7 +68,10 @@ impl<'a> Lines<'a> {
 }
 
 fn one_line(text: &str) -> Parsed<&str> {
-    let bad = text.is_empty() || text.len() > LINE_MAX || text.trim() != text || text.chars().any(|c| c == '\n' || c == '\t' || artifact::has_hidden(c));
+    let bad = text.is_empty()
+        || text.len() > LINE_MAX
+        || text.trim() != text
+        || text.chars().any(|c| c == '\n' || c == '\t' || artifact::has_hidden(c));
     if bad { Err(StatementError("a field is empty, too long, or holds hidden characters")) } else { Ok(text) }
 }
 
@@ -93,7 +98,11 @@ macro_rules! strict_parse {
             /// Reads the exact text; anything [`to_text`](Self::to_text) would write otherwise is refused.
             pub fn parse(text: &str) -> Result<Self, StatementError> {
                 let parsed = Self::read(text)?;
-                if parsed.to_text().as_deref() == Ok(text) { Ok(parsed) } else { Err(StatementError("another spelling")) }
+                if parsed.to_text().as_deref() == Ok(text) {
+                    Ok(parsed)
+                } else {
+                    Err(StatementError("another spelling"))
+                }
             }
         }
     };
@@ -174,7 +183,8 @@ impl Approval {
         if lines.field("release")? != "hold" {
             return Err(StatementError("release"));
         }
-        let (task, policy, nonce, not_after) = (lines.read("task")?, lines.read("policy")?, lines.read("nonce")?, lines.read("not-after")?);
+        let (task, policy, nonce, not_after) =
+            (lines.read("task")?, lines.read("policy")?, lines.read("nonce")?, lines.read("not-after")?);
         lines.end()?;
         Ok(Self {
             gateway,
@@ -253,10 +263,14 @@ impl Release {
         let rows = match &self.rows {
             RowChoice::None => "none".to_owned(),
             RowChoice::All => "all".to_owned(),
-            RowChoice::Some(rows) if rows.is_empty() || rows.windows(2).any(|w| w[0] >= w[1]) => return Err(StatementError("rows")),
+            RowChoice::Some(rows) if rows.is_empty() || rows.windows(2).any(|w| w[0] >= w[1]) => {
+                return Err(StatementError("rows"));
+            }
             RowChoice::Some(rows) => rows.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         };
-        if self.columns.windows(2).any(|w| w[0].index >= w[1].index) || (self.rows == RowChoice::None && !self.columns.is_empty()) {
+        if self.columns.windows(2).any(|w| w[0].index >= w[1].index)
+            || (self.rows == RowChoice::None && !self.columns.is_empty())
+        {
             return Err(StatementError("columns"));
         }
         let mut out = format!(
@@ -286,7 +300,9 @@ impl Release {
             "none" => RowChoice::None,
             "all" => RowChoice::All,
             list => {
-                let index = |text: &str| number("rows", text).and_then(|n| u32::try_from(n).map_err(|_| StatementError("rows")));
+                let index = |text: &str| {
+                    number("rows", text).and_then(|n| u32::try_from(n).map_err(|_| StatementError("rows")))
+                };
                 RowChoice::Some(list.split(',').map(index).collect::<Parsed<_>>()?)
             }
         };

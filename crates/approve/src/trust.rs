@@ -115,13 +115,15 @@ impl Trust {
         let mut signers = Vec::with_capacity(claim.signatures.len());
         for signature in &claim.signatures {
             let mut why = Refused::Signature("no granted key made this signature".into());
-            let found = self.keys.iter().filter(|k| k.revoked_at.is_none()).find_map(|k| match k.key.verify(NAMESPACE, &claim.statement, signature) {
-                Ok(assurance) => Some((k, assurance)),
-                Err(error) => {
-                    if self.keys.len() == 1 {
-                        why = error;
+            let found = self.keys.iter().filter(|k| k.revoked_at.is_none()).find_map(|k| {
+                match k.key.verify(NAMESPACE, &claim.statement, signature) {
+                    Ok(assurance) => Some((k, assurance)),
+                    Err(error) => {
+                        if self.keys.len() == 1 {
+                            why = error;
+                        }
+                        None
                     }
-                    None
                 }
             });
             let (key, assurance) = found.ok_or(why)?;
@@ -149,7 +151,8 @@ impl Trust {
         match &statement {
             Statement::Key(grant) => self.grant(grant, now)?,
             Statement::RevokeKey(revoke) => {
-                let last_admin = self.keys.iter().filter(|k| k.revoked_at.is_none() && k.roles.contains(&Role::Admin)).count() == 1;
+                let last_admin =
+                    self.keys.iter().filter(|k| k.revoked_at.is_none() && k.roles.contains(&Role::Admin)).count() == 1;
                 let key = self.keys.iter_mut().find(|k| k.fingerprint == revoke.fingerprint && k.revoked_at.is_none());
                 let key = key.ok_or(Refused::State("there is no such key, or it is revoked already"))?;
                 if last_admin && key.roles.contains(&Role::Admin) {
@@ -175,7 +178,14 @@ impl Trust {
         if self.keys.is_empty() && !roles.contains(&Role::Admin) {
             return Err(Refused::State("the first key must be an admin's"));
         }
-        self.keys.push(GrantedKey { person: grant.person.clone(), key, fingerprint, roles, granted_at: now, revoked_at: None });
+        self.keys.push(GrantedKey {
+            person: grant.person.clone(),
+            key,
+            fingerprint,
+            roles,
+            granted_at: now,
+            revoked_at: None,
+        });
         Ok(())
     }
 }

@@ -69,7 +69,9 @@ impl Passkey {
     /// Reads the one-line form.
     pub fn parse(line: &str) -> Parsed<Self> {
         let words: Vec<&str> = line.split(' ').collect();
-        let ["passkey", algorithm, credential, point, rp_id, origin] = words[..] else { return fail("the key's line has another form") };
+        let ["passkey", algorithm, credential, point, rp_id, origin] = words[..] else {
+            return fail("the key's line has another form");
+        };
         let algorithm = match algorithm {
             "es256" => Algorithm::Es256,
             "eddsa" => Algorithm::Eddsa,
@@ -100,7 +102,14 @@ impl Passkey {
     }
 
     /// Verifies an assertion over `statement`. Fields are base64url without padding.
-    pub fn verify(&self, statement: &[u8], credential: &str, authenticator_data: &str, client_data: &str, signature: &str) -> Parsed<Asserted> {
+    pub fn verify(
+        &self,
+        statement: &[u8],
+        credential: &str,
+        authenticator_data: &str,
+        client_data: &str,
+        signature: &str,
+    ) -> Parsed<Asserted> {
         let decode = |text: &str| {
             if text.len() > FIELD_MAX {
                 return fail("a field is too long");
@@ -120,26 +129,40 @@ impl Passkey {
         signed.extend_from_slice(Digest::of(&client).as_bytes());
         let wrong = |_| PasskeyError("it does not fit the text");
         match self.algorithm {
-            Algorithm::Es256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point).verify(&signed, &signature).map_err(wrong)?,
-            Algorithm::Eddsa => UnparsedPublicKey::new(&ED25519, &self.point).verify(&signed, &signature).map_err(wrong)?,
+            Algorithm::Es256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
+                .verify(&signed, &signature)
+                .map_err(wrong)?,
+            Algorithm::Eddsa => {
+                UnparsedPublicKey::new(&ED25519, &self.point).verify(&signed, &signature).map_err(wrong)?;
+            }
         }
         Ok(Asserted { synced: flags & BACKUP_ELIGIBLE != 0 })
     }
 
     /// Makes a key of a registration. Attestation statements are not evaluated: the person who enrolls vouches for the key.
-    pub fn register(attestation: &[u8], client_data: &[u8], challenge: &[u8], origin: &str, rp_id: &str) -> Parsed<Self> {
+    pub fn register(
+        attestation: &[u8],
+        client_data: &[u8],
+        challenge: &[u8],
+        origin: &str,
+        rp_id: &str,
+    ) -> Parsed<Self> {
         if attestation.len() > FIELD_MAX || client_data.len() > FIELD_MAX {
             return fail("a field is too long");
         }
         check_client(client_data, "webauthn.create", challenge, origin)?;
         let object = read(attestation).ok_or(PasskeyError("the attestation is not readable"))?;
-        let Some(Value::Bytes(data)) = object.get_text("authData") else { return fail("the attestation has no authData") };
+        let Some(Value::Bytes(data)) = object.get_text("authData") else {
+            return fail("the attestation has no authData");
+        };
         let (flags, rest) = check_authenticator(data, rp_id)?;
         if flags & ATTESTED == 0 || flags & EXTENSIONS != 0 {
             return fail("the registration carries no key, or extensions");
         }
         // aaguid (16), length (2), credential id, COSE key.
-        let Some((length, rest)) = rest.get(16..).and_then(|r| r.split_first_chunk::<2>()) else { return fail("authData is cut short") };
+        let Some((length, rest)) = rest.get(16..).and_then(|r| r.split_first_chunk::<2>()) else {
+            return fail("authData is cut short");
+        };
         let Some((credential, cose)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else {
             return fail("authData is cut short");
         };
@@ -158,7 +181,13 @@ impl Passkey {
             (Some(1), Some(-8), Some(6)) => (Algorithm::Eddsa, bytes(-2)?.to_vec()),
             _ => return fail("the key's algorithm is not ES256 or EdDSA"),
         };
-        let key = Self { algorithm, credential: credential.to_vec(), point, rp_id: rp_id.to_owned(), origin: origin.to_owned() };
+        let key = Self {
+            algorithm,
+            credential: credential.to_vec(),
+            point,
+            rp_id: rp_id.to_owned(),
+            origin: origin.to_owned(),
+        };
         Self::parse(&key.to_line())
     }
 }
@@ -171,7 +200,8 @@ pub fn claimed_challenge(client_data: &[u8]) -> Option<Vec<u8>> {
 
 fn check_client(client_data: &[u8], kind: &str, challenge: &[u8], origin: &str) -> Parsed<()> {
     // serde refuses a field that comes twice, so what is checked is what the authenticator signed.
-    let client: ClientData = serde_json::from_slice(client_data).map_err(|_| PasskeyError("clientDataJSON is not readable"))?;
+    let client: ClientData =
+        serde_json::from_slice(client_data).map_err(|_| PasskeyError("clientDataJSON is not readable"))?;
     if client.r#type != kind {
         return fail("it is for another ceremony");
     }

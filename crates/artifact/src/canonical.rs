@@ -35,7 +35,8 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
     match value {
         Value::Number(number) => {
             const MAX: u64 = (1 << 53) - 1;
-            let fits = number.as_u64().is_some_and(|n| n <= MAX) || number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX);
+            let fits =
+                number.as_u64().is_some_and(|n| n <= MAX) || number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX);
             if !fits {
                 return Err(CanonicalError::Number(number.to_string()));
             }
@@ -85,7 +86,8 @@ mod tests {
         // RFC 8785 3.2.3 example, without its fraction.
         let value = json!({"\u{20ac}":"Euro Sign","\r":"Carriage Return","\u{fb33}":"Hebrew Letter Dalet With Dagesh",
             "1":"One","\u{1f600}":"Emoji: Grinning Face","\u{80}":"Control","\u{f6}":"Latin Small Letter O With Diaeresis"});
-        let names: Vec<String> = serde_json::from_str::<Value>(&text(&value)).map(|_| text(&value)).into_iter().collect();
+        let names: Vec<String> =
+            serde_json::from_str::<Value>(&text(&value)).map(|_| text(&value)).into_iter().collect();
         let order = ["\\r", "\"1\"", "\u{80}", "\u{f6}", "\u{20ac}", "\u{1f600}", "\u{fb33}"];
         let at: Vec<usize> = order.iter().map(|name| names[0].find(name).unwrap()).collect();
         assert!(at.is_sorted(), "{at:?}");

@@ -125,7 +125,9 @@ impl Effect {
 
     /// True if nothing is written anywhere.
     pub fn is_read_only(&self) -> bool {
-        self.verb == Verb::Read && !self.commits_itself && self.relations.iter().all(|r| r.verbs.iter().all(|v| *v == Verb::Read))
+        self.verb == Verb::Read
+            && !self.commits_itself
+            && self.relations.iter().all(|r| r.verbs.iter().all(|v| *v == Verb::Read))
     }
 
     /// The use of `name`, if the relation is touched.
@@ -179,7 +181,9 @@ pub struct Allowance {
 
 /// Text that is no allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an allowance; expected e.g. `read main.orders(id,status)`, `update public.orders(status)` or `read main.*`")]
+#[error(
+    "not an allowance; expected e.g. `read main.orders(id,status)`, `update public.orders(status)` or `read main.*`"
+)]
 pub struct ScopeError(());
 
 fn is_name(text: &str) -> bool {
@@ -237,7 +241,9 @@ pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
     !effect.commits_itself
         && effect.relations.iter().all(|r| {
             let some = |verb: Verb, column: Option<&str>| {
-                scope.iter().any(|a| a.verb == verb && a.covers_relation(&r.name) && column.is_none_or(|c| a.covers_column(c)))
+                scope
+                    .iter()
+                    .any(|a| a.verb == verb && a.covers_relation(&r.name) && column.is_none_or(|c| a.covers_column(c)))
             };
             let reads = r.reads.iter().all(|c| some(Verb::Read, Some(c)));
             let verbs = r.verbs.iter().all(|v| match v {
@@ -310,7 +316,9 @@ mod tests {
         for text in ["read main.orders(id,status)", "update public.o", "read main.*", "define main.*"] {
             assert_eq!(text.parse::<Allowance>().unwrap().to_string(), text);
         }
-        for bad in ["", "read", "read orders", "drop main.o", "read main.o(", "read main.o()", "read main.o(a, b)", "read *.*"] {
+        for bad in
+            ["", "read", "read orders", "drop main.o", "read main.o(", "read main.o()", "read main.o(a, b)", "read *.*"]
+        {
             assert!(bad.parse::<Allowance>().is_err(), "{bad}");
         }
     }

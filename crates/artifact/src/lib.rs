@@ -8,8 +8,8 @@
 //! Read [`bytes`](Artifact) first: everything else names or describes those bytes.
 
 mod bytes;
-pub mod catalog;
 pub mod canonical;
+pub mod catalog;
 pub mod claim;
 mod digest;
 pub mod effect;
@@ -22,7 +22,7 @@ mod words;
 pub use bytes::{Artifact, ArtifactError, MAX_ARTIFACT_BYTES};
 pub use digest::{Digest, DigestError, Hasher};
 pub use effect::Effect;
-pub use id::{Id, IdError, Marker, ProposalId, Proposal, RunId, Run, Session, SessionId, Task, TaskId};
+pub use id::{Id, IdError, Marker, Proposal, ProposalId, Run, RunId, Session, SessionId, Task, TaskId};
 pub use kind::{Kind, KindError};
 pub use text::{has_hidden, visible, visible_char};
 pub use timestamp::{Timestamp, TimestampError};

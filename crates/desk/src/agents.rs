@@ -7,7 +7,8 @@ use intake::{Door, Refused};
 use store::ProposalRow;
 use wire::Refusal;
 use wire::api::{
-    Check, CheckAnswer, PURPOSE_MAX, Principal, ProposalAnswer, Propose, RelationDescription, Status, TargetDescription, TargetSummary,
+    Check, CheckAnswer, PURPOSE_MAX, Principal, ProposalAnswer, Propose, RelationDescription, Status,
+    TargetDescription, TargetSummary,
 };
 use wire::socket::{Registry, TargetView};
 
@@ -34,7 +35,13 @@ impl From<NotTaken> for Refused {
 }
 
 fn author(who: &Principal) -> Author {
-    Author { agent: true, name: who.agent.clone(), person: who.person.clone(), session: who.session, address: who.address.clone() }
+    Author {
+        agent: true,
+        name: who.agent.clone(),
+        person: who.person.clone(),
+        session: who.session,
+        address: who.address.clone(),
+    }
 }
 
 impl Desk {
@@ -52,7 +59,11 @@ impl Desk {
 
     fn answer(&self, row: &ProposalRow) -> ProposalAnswer {
         let status = status(row.state);
-        let result = row.released.as_deref().filter(|_| status == Status::Released).and_then(|json| serde_json::from_str(json).ok());
+        let result = row
+            .released
+            .as_deref()
+            .filter(|_| status == Status::Released)
+            .and_then(|json| serde_json::from_str(json).ok());
         // A cause of the target may quote its data; only a person's sentence goes to the agent word by word.
         let reason = match status {
             Status::ChangesRequested | Status::Rejected => row.reason.clone(),
@@ -110,7 +121,13 @@ impl Door for Desk {
         let registry = self.registry().await.map_err(unavailable)?;
         // A pass dies with its task, whatever its own end says.
         open_task(&registry, alive.task, now).ok_or(Refusal::NotAuthenticated)?;
-        Ok(Principal { session: alive.id, agent: alive.agent, person: alive.person, task: alive.task, address: address.to_owned() })
+        Ok(Principal {
+            session: alive.id,
+            agent: alive.agent,
+            person: alive.person,
+            task: alive.task,
+            address: address.to_owned(),
+        })
     }
 
     async fn check(&self, who: &Principal, check: Check) -> Result<CheckAnswer, Refused> {
@@ -142,7 +159,9 @@ impl Door for Desk {
         if propose.purpose.chars().count() > PURPOSE_MAX {
             return Err(Refused::because(Refusal::TooLarge, "`purpose` has more than 500 characters."));
         }
-        let row = self.hand_in(&author(who), who.task, &propose.target, &propose.body, &propose.purpose, propose.revises).await?;
+        let row = self
+            .hand_in(&author(who), who.task, &propose.target, &propose.body, &propose.purpose, propose.revises)
+            .await?;
         Ok(self.answer(&row))
     }
 
@@ -151,7 +170,13 @@ impl Door for Desk {
         Ok(self.answer(&self.own(who, id).await?))
     }
 
-    async fn wait(&self, who: &Principal, id: ProposalId, seen: Status, time: Duration) -> Result<ProposalAnswer, Refused> {
+    async fn wait(
+        &self,
+        who: &Principal,
+        id: ProposalId,
+        seen: Status,
+        time: Duration,
+    ) -> Result<ProposalAnswer, Refused> {
         let deadline = tokio::time::Instant::now() + time;
         // Subscribed before the first look, so no change between look and wait is missed.
         let mut changes = self.inner.changes.subscribe();
@@ -195,7 +220,12 @@ impl Door for Desk {
         self.limited(who)?;
         let registry = self.registry().await?;
         let task = task_of(&registry, who)?;
-        Ok(registry.targets.iter().filter(|t| t.registration.name == task.target).map(|t| Self::summary(t, &task)).collect())
+        Ok(registry
+            .targets
+            .iter()
+            .filter(|t| t.registration.name == task.target)
+            .map(|t| Self::summary(t, &task))
+            .collect())
     }
 
     async fn describe(&self, who: &Principal, target: &str) -> Result<TargetDescription, Refused> {
@@ -219,7 +249,8 @@ impl Door for Desk {
                 (!columns.is_empty()).then(|| RelationDescription { name: relation.name.clone(), columns })
             })
             .collect();
-        let message = "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal.";
+        let message =
+            "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal.";
         Ok(TargetDescription { target: Self::summary(found, &task), relations, message: message.to_owned() })
     }
 }

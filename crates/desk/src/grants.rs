@@ -25,19 +25,32 @@ impl Desk {
             GrantRequest::Target { registration } => {
                 registration.check().map_err(|error| malformed(format!("{error}.")))?;
                 // A digest of exactly the text that travels beside the statement.
-                let text = artifact::canonical::to_vec(&registration).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                let text =
+                    artifact::canonical::to_vec(&registration).ok().and_then(|bytes| String::from_utf8(bytes).ok());
                 let text = text.ok_or_else(|| malformed("The registration has no canonical form.".to_owned()))?;
                 let digest = Digest::of(text.as_bytes());
                 attachment = Some(text);
                 statement::target(gateway, &registration.name, digest, until)
             }
-            GrantRequest::Task { title, agent, target, may, functions, rows_per_run, rows_total, auto_reads, minutes } => {
+            GrantRequest::Task {
+                title,
+                agent,
+                target,
+                may,
+                functions,
+                rows_per_run,
+                rows_total,
+                auto_reads,
+                minutes,
+            } => {
                 if !(1..=TASK_MINUTES_MAX).contains(&minutes) {
                     return Err(malformed("A task lives between 1 minute and 30 days.".to_owned()));
                 }
                 let registry = self.fresh_registry().await?;
                 let found = registry.targets.iter().find(|t| t.registration.name == target);
-                let found = found.ok_or_else(|| person_error("not_found", "There is no target of that name. `wetink target list` names them."))?;
+                let found = found.ok_or_else(|| {
+                    person_error("not_found", "There is no target of that name. `wetink target list` names them.")
+                })?;
                 statement::task(&statement::ForTask {
                     gateway,
                     task: TaskId::random(),

@@ -80,7 +80,13 @@ pub(crate) struct Ground {
 
 impl Desk {
     /// Looks everything up and examines the bytes. Stores nothing.
-    pub(crate) async fn ground(&self, author: &Author, task: TaskId, target: &str, body: &str) -> Result<Ground, NotTaken> {
+    pub(crate) async fn ground(
+        &self,
+        author: &Author,
+        task: TaskId,
+        target: &str,
+        body: &str,
+    ) -> Result<Ground, NotTaken> {
         let registry = self.registry().await?;
         let task = open_task(&registry, task, Timestamp::now()).ok_or(Refusal::UnknownTask)?;
         let found = registry.targets.iter().find(|t| t.registration.name == target && task.target == target);
@@ -158,7 +164,10 @@ impl Desk {
         if author.agent && matches!(ground.examined.decision, Decision::Ask { .. }) {
             let pending = self.view(move |store| store.pending_of_session(session)).await?;
             if pending >= self.inner.config.pending_max {
-                return Err(NotTaken::because(Refusal::SlowDown, "Too many of your proposals wait for a person already."));
+                return Err(NotTaken::because(
+                    Refusal::SlowDown,
+                    "Too many of your proposals wait for a person already.",
+                ));
             }
         }
         let rows = self.rows(id, revision, &ground).await?;

@@ -23,6 +23,13 @@ mod state;
 mod tail;
 
 pub use config::{ConfigError, DeskConfig};
+pub use intake::bridge::bridge;
 pub use link::{Link, LinkError};
+pub use review::plain;
 pub use serve::{Ready, rebuild, serve};
 pub use state::{Desk, DeskError};
+
+/// Forms of the people's API that a terminal needs.
+pub mod api {
+    pub use review::{LoggedIn, Login, LoginChallenge};
+}

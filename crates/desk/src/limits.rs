@@ -40,7 +40,11 @@ impl Limits {
         bucket.left = (bucket.left + now.saturating_duration_since(bucket.at).as_secs_f64() * rate).min(most);
         bucket.at = now;
         if bucket.left < 1.0 {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 60 seconds for one call")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "at most 60 seconds for one call"
+            )]
             return Err(((1.0 - bucket.left) / rate).ceil().clamp(1.0, 60.0) as u32);
         }
         bucket.left -= 1.0;

@@ -8,8 +8,8 @@ use review::{Change, EnrollChallenge, LoginChallenge, Passkeys, People, QueueFil
 use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, PersonError, QueueRow, ReviewView, Selection,
-    SignedGrant, ToSign,
+    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, PersonError, QueueRow,
+    ReviewView, Selection, SignedGrant, ToSign,
 };
 use wire::socket::{Answer, Proposed, Refused, Registry, Request};
 
@@ -52,7 +52,10 @@ fn not_found() -> PersonError {
 }
 
 fn decided(row: &ProposalRow) -> PersonError {
-    person_error("already_decided", format!("It is {} already; the first decision counts. Its page shows who decided.", row.state.as_str()))
+    person_error(
+        "already_decided",
+        format!("It is {} already; the first decision counts. Its page shows who decided.", row.state.as_str()),
+    )
 }
 
 impl Desk {
@@ -88,7 +91,8 @@ impl Desk {
         let registry = self.registry().await?;
         let target = registry.targets.iter().find(|t| t.registration.name == row.target);
         let target = target.ok_or_else(|| person_error("not_found", "Its target is not registered any more."))?;
-        let task = registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
+        let task =
+            registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
         let statement = (row.state == State::Pending && row.decision == "ask").then(|| {
             let until = Timestamp::now().plus_seconds(self.inner.config.statement_s).min(row.expires_at);
             statement::approval(&statement::ForApproval {
@@ -135,7 +139,13 @@ impl Desk {
     }
 
     /// A desk decision about a pending proposal, in the log before it counts.
-    async fn decide(&self, who: &Person, id: ProposalId, sentence: &str, event: EventKind) -> Result<ReviewView, PersonError> {
+    async fn decide(
+        &self,
+        who: &Person,
+        id: ProposalId,
+        sentence: &str,
+        event: EventKind,
+    ) -> Result<ReviewView, PersonError> {
         {
             let _one_at_a_time = self.lock(id).await;
             let row = self.row(id, None).await?;
@@ -169,7 +179,12 @@ fn history_line(body: &str) -> Option<(Timestamp, String)> {
         },
         EventKind::Committing => "the target was told to commit".to_owned(),
         EventKind::Settled => match fact("outcome") {
-            "ran" => format!("ran: {} rows changed, {} returned, {} ms", fact("affected"), fact("returned"), fact("elapsed_ms")),
+            "ran" => format!(
+                "ran: {} rows changed, {} returned, {} ms",
+                fact("affected"),
+                fact("returned"),
+                fact("elapsed_ms")
+            ),
             outcome => format!("ended: {outcome} {}", fact("cause")).trim_end().to_owned(),
         },
         EventKind::Viewed => format!("{} looked at the held result", entry.on_behalf_of.as_deref().unwrap_or(who)),
@@ -185,7 +200,12 @@ impl People for Desk {
         self.begin_login().await
     }
 
-    async fn login(&self, id: &str, signature: Signature, address: &str) -> Result<(SessionToken, Person), PersonError> {
+    async fn login(
+        &self,
+        id: &str,
+        signature: Signature,
+        address: &str,
+    ) -> Result<(SessionToken, Person), PersonError> {
         self.finish_login(id, signature, address).await
     }
 
@@ -205,7 +225,13 @@ impl People for Desk {
         self.begin_enroll(token).await
     }
 
-    async fn enroll_finish(&self, token: &str, person: &str, attestation_object: &str, client_data: &str) -> Result<(), PersonError> {
+    async fn enroll_finish(
+        &self,
+        token: &str,
+        person: &str,
+        attestation_object: &str,
+        client_data: &str,
+    ) -> Result<(), PersonError> {
         self.finish_enroll(token, person, attestation_object, client_data).await
     }
 
@@ -213,7 +239,9 @@ impl People for Desk {
         let registry = self.registry().await?;
         let page = filter.before.map(|before| Page { before, id: None });
         let rows = self
-            .view(move |store| if filter.group == QueueGroup::Pending { store.waiting(page) } else { store.newest(page) })
+            .view(
+                move |store| if filter.group == QueueGroup::Pending { store.waiting(page) } else { store.newest(page) },
+            )
             .await?;
         let rows = rows.iter().map(|row| self.queue_row(row, &registry));
         Ok(rows.filter(|row| filter.group.has(row.status)).collect())
@@ -249,7 +277,8 @@ impl People for Desk {
                 Answer::Ran { .. } => {}
                 _ => return Err(DeskError::from(LinkError::Protocol).into()),
             }
-            let Answer::Hello { size, .. } = self.inner.link.ask(&Request::Hello {}).await.map_err(DeskError::from)? else {
+            let Answer::Hello { size, .. } = self.inner.link.ask(&Request::Hello {}).await.map_err(DeskError::from)?
+            else {
                 return Err(DeskError::from(LinkError::Protocol).into());
             };
             self.applied(size).await?;
@@ -267,10 +296,18 @@ impl People for Desk {
 
     async fn take_over(&self, who: &Person, id: ProposalId, body: String) -> Result<ReviewView, PersonError> {
         let row = self.row(id, None).await?;
-        let author = Author { agent: false, name: who.name.clone(), person: who.name.clone(), session: row.session, address: String::new() };
+        let author = Author {
+            agent: false,
+            name: who.name.clone(),
+            person: who.name.clone(),
+            session: row.session,
+            address: String::new(),
+        };
         let taken = self.hand_in(&author, row.task, &row.target, &body, "written by the reviewer", Some(id)).await;
         let row = taken.map_err(|error| match error {
-            NotTaken::Refused(refusal, sentence) => person_error(refusal.code(), format!("{sentence} {}", refusal.advice()).trim().to_owned()),
+            NotTaken::Refused(refusal, sentence) => {
+                person_error(refusal.code(), format!("{sentence} {}", refusal.advice()).trim().to_owned())
+            }
             NotTaken::Desk(error) => error.into(),
         })?;
         self.review(row).await
@@ -336,7 +373,9 @@ impl People for Desk {
     async fn release(&self, _who: &Person, run: RunId, claim: Signed) -> Result<ReviewView, PersonError> {
         let row = self.row_of_run(run).await?;
         let _one_at_a_time = self.lock(row.id).await;
-        let Answer::Released { .. } = self.inner.link.ask(&Request::Release { claim }).await.map_err(DeskError::from)? else {
+        let Answer::Released { .. } =
+            self.inner.link.ask(&Request::Release { claim }).await.map_err(DeskError::from)?
+        else {
             return Err(DeskError::from(LinkError::Protocol).into());
         };
         let Answer::Hello { size, .. } = self.inner.link.ask(&Request::Hello {}).await.map_err(DeskError::from)? else {
@@ -410,7 +449,9 @@ impl Desk {
         let registry = self.fresh_registry().await?;
         let now = Timestamp::now();
         let scope = crate::hand_in::open_task(&registry, task, now);
-        let scope = scope.ok_or_else(|| person_error("not_found", "There is no open task of that id. `wetink task list` names them."))?;
+        let scope = scope.ok_or_else(|| {
+            person_error("not_found", "There is no open task of that id. `wetink task list` names them.")
+        })?;
         if !(1..=1440).contains(&minutes) {
             return Err(person_error("malformed", "A pass lives between 1 minute and 24 hours."));
         }

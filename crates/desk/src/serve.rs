@@ -48,7 +48,8 @@ pub async fn serve(mut config: DeskConfig) -> Result<Ready, ServeError> {
     let agents_listener = listen(config.agents).await?;
     let (people, agents) = (people_listener.local_addr()?, agents_listener.local_addr()?);
     // Port 0 means any port; the addresses people and agents use carry the one that was given.
-    let with_port = |url: &str, port: u16| url.strip_suffix(":0").map_or_else(|| url.to_owned(), |base| format!("{base}:{port}"));
+    let with_port =
+        |url: &str, port: u16| url.strip_suffix(":0").map_or_else(|| url.to_owned(), |base| format!("{base}:{port}"));
     config.people_url = with_port(&config.people_url, people.port());
     config.agents_url = with_port(&config.agents_url, agents.port());
     let desk = Desk::connect(config).await?;
@@ -74,12 +75,17 @@ impl Ready {
     /// Serves until `stop` ends.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let config = self.desk.inner.config.clone();
-        let intake_config = IntakeConfig::new(&config.agents_url).map_err(|error| ServeError::Door(error.to_string()))?;
-        let review_config = ReviewConfig::new(&config.people_url).map_err(|error| ServeError::Door(error.to_string()))?;
+        let intake_config =
+            IntakeConfig::at(&config.agents_url).map_err(|error| ServeError::Door(error.to_string()))?;
+        let host = config.people_url.split("://").nth(1).unwrap_or_default().to_owned();
+        let secure_cookies = config.people_url.starts_with("https://");
+        let review_config = ReviewConfig { public_url: config.people_url.clone(), secure_cookies, hosts: vec![host] };
         let following = tokio::spawn(tail::follow(self.desk.clone()));
         let watching = tokio::spawn(expire::watch(self.desk.clone()));
-        let agents = intake::router(self.desk.clone(), intake_config).into_make_service_with_connect_info::<SocketAddr>();
-        let people = review::router(self.desk.clone(), review_config).into_make_service_with_connect_info::<SocketAddr>();
+        let agents =
+            intake::router(self.desk.clone(), intake_config).into_make_service_with_connect_info::<SocketAddr>();
+        let people =
+            review::router(self.desk.clone(), review_config).into_make_service_with_connect_info::<SocketAddr>();
         let ended = tokio::select! {
             result = async { axum::serve(self.agents_listener, agents).await } => result,
             result = async { axum::serve(self.people_listener, people).await } => result,

@@ -144,15 +144,25 @@ impl Desk {
         Ok(LoginChallenge { id, text, passkeys: credentials, rp_id })
     }
 
-    pub(crate) async fn finish_login(&self, id: &str, signature: Signature, _address: &str) -> Result<(SessionToken, Person), PersonError> {
+    pub(crate) async fn finish_login(
+        &self,
+        id: &str,
+        signature: Signature,
+        _address: &str,
+    ) -> Result<(SessionToken, Person), PersonError> {
         let now = Timestamp::now();
         let text = self.inner.signins.take(id, now);
-        let text = text.ok_or_else(|| person_error("not_signed_in", "That sign-in took too long or was tried before. Start again."))?;
+        let text = text.ok_or_else(|| {
+            person_error("not_signed_in", "That sign-in took too long or was tried before. Start again.")
+        })?;
         let registry = self.fresh_registry().await?;
         let keys = registry.keys.iter().filter(|k| k.revoked_at.is_none());
         let signer = keys.into_iter().find(|k| lifecycle::signin::verifies(&k.key, &text, &signature));
         let signer = signer.ok_or_else(|| {
-            person_error("not_signed_in", "No granted key made this signature. `wetink key list` names the keys; an admin grants new ones.")
+            person_error(
+                "not_signed_in",
+                "No granted key made this signature. `wetink key list` names the keys; an admin grants new ones.",
+            )
         })?;
         let of_person = registry.keys.iter().filter(|k| k.person == signer.person && k.revoked_at.is_none());
         let mut roles: Vec<String> = of_person.flat_map(|k| k.roles.iter().cloned()).collect();
@@ -173,7 +183,10 @@ impl Desk {
     pub(crate) async fn begin_enroll(&self, token: &str) -> Result<EnrollChallenge, PersonError> {
         let registry = self.fresh_registry().await?;
         if !registry.keys.is_empty() {
-            return Err(person_error("already_decided", "The first key is enrolled already. An admin grants further ones."));
+            return Err(person_error(
+                "already_decided",
+                "The first key is enrolled already. An admin grants further ones.",
+            ));
         }
         let now = Timestamp::now();
         let challenge = random_token("e");
@@ -183,14 +196,21 @@ impl Desk {
         Ok(EnrollChallenge { challenge, rp_id: self.rp_id(), user_name: String::new() })
     }
 
-    pub(crate) async fn finish_enroll(&self, token: &str, person: &str, attestation: &str, client_data: &str) -> Result<(), PersonError> {
+    pub(crate) async fn finish_enroll(
+        &self,
+        token: &str,
+        person: &str,
+        attestation: &str,
+        client_data: &str,
+    ) -> Result<(), PersonError> {
         let malformed = || person_error("malformed", "The browser's answer is not usable. Try again.");
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed());
         let (attestation, client_data) = (decode(attestation)?, decode(client_data)?);
         // The challenge is found by what the browser signed over, and is good for one try.
         let signed = lifecycle::signin::challenge_of(&client_data).ok_or_else(malformed)?;
         let challenge = self.inner.signins.take_matching(token, &signed, Timestamp::now());
-        let challenge = challenge.ok_or_else(|| person_error("not_signed_in", "That enrollment took too long. Open the link again."))?;
+        let challenge = challenge
+            .ok_or_else(|| person_error("not_signed_in", "That enrollment took too long. Open the link again."))?;
         let origin = &self.inner.config.people_url;
         let key = lifecycle::signin::passkey(&attestation, &client_data, challenge.as_bytes(), origin, &self.rp_id());
         let key = key.map_err(|why| person_error("malformed", format!("The passkey was not accepted: {why}")))?;

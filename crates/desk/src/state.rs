@@ -73,7 +73,8 @@ impl Desk {
             return Err(LinkError::Protocol.into());
         };
         let path = config.view.clone();
-        let store = tokio::task::spawn_blocking(move || Store::open(&path)).await.map_err(|_| DeskError::ShuttingDown)??;
+        let store =
+            tokio::task::spawn_blocking(move || Store::open(&path)).await.map_err(|_| DeskError::ShuttingDown)??;
         let next = store.next()?;
         let inner = Inner {
             limits: Limits::new(config.requests_per_minute),
@@ -165,7 +166,8 @@ impl Desk {
             let _ = at;
             return Ok(catalog);
         }
-        let Answer::Catalog { catalog } = self.inner.link.ask(&Request::Catalog { target: target.to_owned() }).await? else {
+        let Answer::Catalog { catalog } = self.inner.link.ask(&Request::Catalog { target: target.to_owned() }).await?
+        else {
             return Err(LinkError::Protocol.into());
         };
         let catalog = Arc::new(*catalog);

@@ -40,11 +40,17 @@ pub(crate) async fn catch_up(desk: &Desk) -> Result<(), DeskError> {
     fold_all(desk).await?;
     // The guard settles what it had started; what it never started is cleared to run and still has to be asked for.
     for row in desk.view(|store| store.in_state(State::Approved)).await? {
-        carry_out(desk, &Moved { id: row.id, revision: row.revision, state: row.state, effects: &[Effect::RunUnderTask] });
+        carry_out(
+            desk,
+            &Moved { id: row.id, revision: row.revision, state: row.state, effects: &[Effect::RunUnderTask] },
+        );
     }
     let held = desk.view(|store| store.in_state(State::Held)).await?;
     for row in held.into_iter().filter(|row| row.decision == "allow") {
-        carry_out(desk, &Moved { id: row.id, revision: row.revision, state: row.state, effects: &[Effect::ReleaseUnderTask] });
+        carry_out(
+            desk,
+            &Moved { id: row.id, revision: row.revision, state: row.state, effects: &[Effect::ReleaseUnderTask] },
+        );
     }
     Ok(())
 }
@@ -62,7 +68,9 @@ pub(crate) async fn fold_all(desk: &Desk) -> Result<(), DeskError> {
 
 async fn next_batch(desk: &Desk, wait_ms: u32) -> Result<Vec<Moved>, DeskError> {
     let from = *desk.inner.applied.borrow();
-    let Answer::Entries { from: first, entries } = desk.inner.link.ask(&Request::Read { from, limit: BATCH, wait_ms }).await? else {
+    let Answer::Entries { from: first, entries } =
+        desk.inner.link.ask(&Request::Read { from, limit: BATCH, wait_ms }).await?
+    else {
         return Err(LinkError::Protocol.into());
     };
     if entries.is_empty() {
@@ -132,7 +140,14 @@ async fn run_under_task(desk: &Desk, moved: &Moved) -> Result<(), DeskError> {
     if row.state != State::Approved || row.run.is_some() {
         return Ok(());
     }
-    let proposed = Proposed { proposal: id, revision, target: row.target, kind: row.kind, artifact: row.artifact, effect: row.effect };
+    let proposed = Proposed {
+        proposal: id,
+        revision,
+        target: row.target,
+        kind: row.kind,
+        artifact: row.artifact,
+        effect: row.effect,
+    };
     let asked = desk.inner.link.ask(&Request::RunUnderTask { task: row.task, proposed }).await;
     if let Err(LinkError::Refused { detail, .. }) = &asked {
         // Nothing was spent or started, so the agent may propose it again.

@@ -21,7 +21,9 @@ pub fn main() -> ExitCode {
         Err(FrameError::Closed) => return ExitCode::SUCCESS,
         Err(_) => return ExitCode::FAILURE,
     };
-    let Ok(credential) = frame::read_bytes(&mut stdin, CREDENTIAL_LIMIT).map(Zeroizing::new) else { return ExitCode::FAILURE };
+    let Ok(credential) = frame::read_bytes(&mut stdin, CREDENTIAL_LIMIT).map(Zeroizing::new) else {
+        return ExitCode::FAILURE;
+    };
     let target = match &order {
         Order::Catalog { target } | Order::Resolve { target, .. } => target,
         Order::Preview { job } | Order::Run { job, .. } => &job.target,
@@ -42,7 +44,9 @@ pub fn main() -> ExitCode {
 fn send(report: &Report) -> ExitCode {
     let mut out = io::stdout().lock();
     let sent = match frame::write(&mut out, report, REPORT_LIMIT) {
-        Err(FrameError::TooLarge { .. }) => frame::write(&mut out, &failed(FailCode::BadOrder, "the report is too large"), REPORT_LIMIT),
+        Err(FrameError::TooLarge { .. }) => {
+            frame::write(&mut out, &failed(FailCode::BadOrder, "the report is too large"), REPORT_LIMIT)
+        }
         other => other,
     };
     // Whoever holds the other end may still be reading what stands in the pipe.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
-use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 use wire::target::Address;
 
 /// What confines an executor on this machine.
@@ -43,7 +45,8 @@ pub(crate) fn second(address: &Address) -> Result<Confinement, String> {
     prctl::set_no_new_privs().map_err(|error| format!("no-new-privileges cannot be set: {error}"))?;
     let landlock = restrict_files(address).unwrap_or(false);
     let program = filter().map_err(|error| format!("the system call filter cannot be built: {error}"))?;
-    seccompiler::apply_filter(&program).map_err(|error| format!("the system call filter cannot be installed: {error}"))?;
+    seccompiler::apply_filter(&program)
+        .map_err(|error| format!("the system call filter cannot be installed: {error}"))?;
     Ok(Confinement { landlock, seccomp: true })
 }
 
@@ -79,7 +82,14 @@ fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
             allow(folder, AccessFs::from_all(abi) & !AccessFs::Execute)?;
         }
         Address::Postgresql { host, port, ca_file, .. } => {
-            for file in ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/usr/share/ca-certificates", "/run/systemd/resolve"] {
+            for file in [
+                "/etc/resolv.conf",
+                "/etc/hosts",
+                "/etc/nsswitch.conf",
+                "/etc/ssl",
+                "/usr/share/ca-certificates",
+                "/run/systemd/resolve",
+            ] {
                 allow(Path::new(file), AccessFs::from_read(abi) & !AccessFs::Execute)?;
             }
             if let Some(file) = ca_file {

@@ -18,7 +18,9 @@ const STEPS: i32 = 10_000;
 pub(crate) fn open(path: &str, read_only: bool) -> Result<Connection, Report> {
     let mode = if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-    let unreachable = |error: rusqlite::Error| failed(FailCode::TargetUnreachable, &format!("the SQLite file cannot be opened: {error}"));
+    let unreachable = |error: rusqlite::Error| {
+        failed(FailCode::TargetUnreachable, &format!("the SQLite file cannot be opened: {error}"))
+    };
     let db = Connection::open_with_flags(path, flags).map_err(unreachable)?;
     db.busy_timeout(BUSY).map_err(unreachable)?;
     db.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;")
@@ -54,7 +56,10 @@ pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Comm
     };
     if affected > ceiling {
         let _ = db.execute_batch("ROLLBACK");
-        return Err(failed(FailCode::CeilingExceeded, &format!("{affected} rows would have changed, {ceiling} were signed; rolled back")));
+        return Err(failed(
+            FailCode::CeilingExceeded,
+            &format!("{affected} rows would have changed, {ceiling} were signed; rolled back"),
+        ));
     }
     let elapsed = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     if read_only {

@@ -38,7 +38,13 @@ fn catalog(db: &Connection) -> rusqlite::Result<Catalog> {
         relations.push(relation(db, &name, kind)?);
     }
     relations.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Catalog { version: rusqlite::version().to_owned(), search_path: vec!["main".to_owned()], relations, functions: functions(db)?, ddl })
+    Ok(Catalog {
+        version: rusqlite::version().to_owned(),
+        search_path: vec!["main".to_owned()],
+        relations,
+        functions: functions(db)?,
+        ddl,
+    })
 }
 
 fn strings(db: &Connection, sql: &str, name: &str) -> rusqlite::Result<Vec<String>> {
@@ -48,11 +54,13 @@ fn strings(db: &Connection, sql: &str, name: &str) -> rusqlite::Result<Vec<Strin
 fn relation(db: &Connection, name: &str, kind: RelationKind) -> rusqlite::Result<Relation> {
     let mut columns = db.prepare_cached("SELECT name, type FROM pragma_table_xinfo(?1)")?;
     // A view whose definition no longer holds has no columns to show, and that must not hide the rest of the schema.
-    let columns: Vec<Column> = match columns.query_map([name], |row| Ok(Column { name: row.get(0)?, type_name: row.get(1)? })) {
-        Ok(rows) => rows.filter_map(Result::ok).collect(),
-        Err(_) => Vec::new(),
-    };
-    let triggers = strings(db, "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 ORDER BY name", name)?;
+    let columns: Vec<Column> =
+        match columns.query_map([name], |row| Ok(Column { name: row.get(0)?, type_name: row.get(1)? })) {
+            Ok(rows) => rows.filter_map(Result::ok).collect(),
+            Err(_) => Vec::new(),
+        };
+    let triggers =
+        strings(db, "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 ORDER BY name", name)?;
     let cascades = "SELECT DISTINCT 'main.' || s.name FROM sqlite_schema s, pragma_foreign_key_list(s.name) f
                     WHERE s.type = 'table' AND f.\"table\" = ?1 COLLATE NOCASE AND (f.on_delete NOT IN ('NO ACTION', 'RESTRICT')
                     OR f.on_update NOT IN ('NO ACTION', 'RESTRICT')) ORDER BY 1";

@@ -12,8 +12,13 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 /// Modules of virtual tables that keep their data inside the database.
 const MODULES: [&str; 5] = ["fts3", "fts4", "fts5", "rtree", "rtree_i32"];
 /// The engine's own helpers of ALTER TABLE.
-const ALTER_HELPERS: [&str; 5] =
-    ["sqlite_rename_table", "sqlite_rename_column", "sqlite_rename_test", "sqlite_drop_column", "sqlite_rename_quotefix"];
+const ALTER_HELPERS: [&str; 5] = [
+    "sqlite_rename_table",
+    "sqlite_rename_column",
+    "sqlite_rename_test",
+    "sqlite_drop_column",
+    "sqlite_rename_quotefix",
+];
 
 /// What was refused first, in words.
 #[derive(Clone, Default)]
@@ -66,7 +71,9 @@ fn allows(effect: &Effect, context: &AuthContext<'_>) -> bool {
             });
             listed || (defines && is_schema_table(table_name))
         }
-        AuthAction::Insert { table_name } | AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name }
+        AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name }
             if is_schema_table(table_name) =>
         {
             defines
@@ -78,7 +85,9 @@ fn allows(effect: &Effect, context: &AuthContext<'_>) -> bool {
         }
         AuthAction::Delete { table_name } => does(&of(table_name), Verb::Delete),
         AuthAction::CreateVtable { module_name, table_name } | AuthAction::DropVtable { module_name, table_name } => {
-            defines && MODULES.iter().any(|m| m.eq_ignore_ascii_case(module_name)) && does(&of(table_name), Verb::Define)
+            defines
+                && MODULES.iter().any(|m| m.eq_ignore_ascii_case(module_name))
+                && does(&of(table_name), Verb::Define)
         }
         AuthAction::CreateTable { table_name }
         | AuthAction::CreateIndex { table_name, .. }
@@ -90,7 +99,9 @@ fn allows(effect: &Effect, context: &AuthContext<'_>) -> bool {
         | AuthAction::DropView { view_name: table_name }
         | AuthAction::Reindex { index_name: table_name }
         | AuthAction::Analyze { table_name } => defines && does(&of(table_name), Verb::Define),
-        AuthAction::AlterTable { database_name, table_name } => defines && does(&format!("{database_name}.{table_name}"), Verb::Define),
+        AuthAction::AlterTable { database_name, table_name } => {
+            defines && does(&format!("{database_name}.{table_name}"), Verb::Define)
+        }
         AuthAction::Function { function_name } => {
             let name = function_name.to_lowercase();
             effect.functions.contains(&name) || (defines && ALTER_HELPERS.contains(&name.as_str()))

@@ -136,7 +136,9 @@ impl Executors {
                     let commit = prepared(affected, transaction.as_deref());
                     frame::write(&mut child.stdin, &Go { commit }, 1024)?;
                 }
-                Report::Prepared { .. } => return Ok(Report::Failed { code: FailCode::BadOrder, detail: "the executor asked twice".into() }),
+                Report::Prepared { .. } => {
+                    return Ok(Report::Failed { code: FailCode::BadOrder, detail: "the executor asked twice".into() });
+                }
                 report => return Ok(report),
             }
         }
@@ -230,7 +232,8 @@ impl Read for Deadline<'_> {
             if left.is_zero() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let wait = PollTimeout::try_from(left.min(Duration::from_secs(60)) + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            let wait = PollTimeout::try_from(left.min(Duration::from_mins(1)) + Duration::from_millis(1))
+                .unwrap_or(PollTimeout::MAX);
             let mut fds = [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, wait) {
                 Ok(0) | Err(nix::errno::Errno::EINTR) => {}

@@ -70,7 +70,12 @@ impl Grants {
 
     /// Verifies a signed grant and applies it, all or nothing. Used for new grants, and at start for those in the ledger
     /// with the time they were made: nothing in the ledger is believed without its signature.
-    pub(crate) fn apply(&mut self, claim: &Signed, attachment: Option<&str>, now: Timestamp) -> Result<Applied, GrantError> {
+    pub(crate) fn apply(
+        &mut self,
+        claim: &Signed,
+        attachment: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Applied, GrantError> {
         let statement = self.trust.read(claim, now)?;
         let (_, nonce, _) = statement.frame();
         let nonce = nonce.to_string();
@@ -97,7 +102,9 @@ impl Grants {
             Statement::Task(s) => {
                 let known = self.targets.get(&s.target_name).is_some_and(|r| r.fingerprint() == s.target_fingerprint);
                 if !known {
-                    return Err(GrantError::Attachment("the task names a target that is not registered, or was registered anew"));
+                    return Err(GrantError::Attachment(
+                        "the task names a target that is not registered, or was registered anew",
+                    ));
                 }
                 if self.tasks.contains_key(&s.task) {
                     return Err(GrantError::Attachment("there is a task of that id already"));
@@ -170,7 +177,8 @@ impl Grants {
             granted_at: k.granted_at,
             revoked_at: k.revoked_at,
         });
-        let targets = self.targets.values().map(|r| TargetView { registration: r.clone(), fingerprint: r.fingerprint() });
+        let targets =
+            self.targets.values().map(|r| TargetView { registration: r.clone(), fingerprint: r.fingerprint() });
         let mut recent: Vec<&Task> = self
             .tasks
             .values()
@@ -207,11 +215,14 @@ fn registration(attachment: Option<&str>, name: &str, digest: Digest) -> Result<
     if Digest::of(text.as_bytes()) != digest {
         return Err(GrantError::Attachment("the registration is not the one that was signed"));
     }
-    let registration: Registration = serde_json::from_str(text).map_err(|_| GrantError::Attachment("the registration is not readable"))?;
+    let registration: Registration =
+        serde_json::from_str(text).map_err(|_| GrantError::Attachment("the registration is not readable"))?;
     // One registration has one spelling, so that its fingerprint is the digest that was signed.
     if registration.fingerprint() != digest || registration.name != name {
         return Err(GrantError::Attachment("the registration is not in canonical form"));
     }
-    registration.check().map_err(|_| GrantError::Attachment("the registration is not acceptable; the desk says why"))?;
+    registration
+        .check()
+        .map_err(|_| GrantError::Attachment("the registration is not acceptable; the desk says why"))?;
     Ok(registration)
 }

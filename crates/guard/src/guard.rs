@@ -23,7 +23,7 @@ use crate::entries::{by_person, entry, open_content, plain};
 use crate::executors::{ExecutorConfig, Executors};
 use crate::floor::Floor;
 use crate::grants::{GrantError, Grants};
-use crate::run::{Authority, refused};
+use crate::run::{Authority, Refusal, answer_refused, refused};
 use crate::server::{Answerer, Door};
 use crate::show;
 
@@ -34,7 +34,7 @@ const WAIT_MAX_MS: u32 = 30_000;
 /// How long the first key's enrollment statement lives: it is made and used in one step.
 const ENROLL_S: u64 = 60;
 /// Time limit of catalog and preview orders.
-const LOOK_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_LIMIT: Duration = Duration::from_mins(1);
 
 /// How a guard is set up.
 #[derive(Clone, Debug)]
@@ -118,7 +118,13 @@ impl Guard {
         let ledger = Ledger::create(dir, &keys.origin, keys.ledger, plain(inception))?;
         let now = Timestamp::now();
         let policy = Digest::of(policy_text.as_bytes());
-        let statement = SetPolicy { gateway, name: policy_name.to_owned(), policy, nonce: Nonce::random(), not_after: now.plus_seconds(ENROLL_S) };
+        let statement = SetPolicy {
+            gateway,
+            name: policy_name.to_owned(),
+            policy,
+            nonce: Nonce::random(),
+            not_after: now.plus_seconds(ENROLL_S),
+        };
         let statement = statement.to_text().map_err(|error| GuardError::Grant(error.to_string()))?;
         let claim = root_claim(&keys.root, statement);
         let mut set = entry(EventKind::PolicySet);
@@ -147,8 +153,8 @@ impl Guard {
         for stored in ledger.grants()? {
             let applied = grants.apply(&stored.claim, stored.attachment.as_deref(), stored.at);
             match applied {
-                Ok(_) => {}
-                Err(GrantError::Attachment("that is not stopped")) => {}
+                // What was resumed before the last stop is not stopped any more; the switches say what holds now.
+                Ok(_) | Err(GrantError::Attachment("that is not stopped")) => {}
                 Err(error) => return Err(GuardError::Grant(error.to_string())),
             }
         }
@@ -196,7 +202,10 @@ impl Guard {
         let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
         match vault.credential(name) {
             Ok(Some(credential)) => Ok(Some(credential)),
-            Ok(None) => Err(format!("the vault has no credential `{}`; store it with `wetink secret set`", artifact::visible(name))),
+            Ok(None) => Err(format!(
+                "the vault has no credential `{}`; store it with `wetink secret set`",
+                artifact::visible(name)
+            )),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -212,17 +221,22 @@ impl Guard {
 
     fn append(&self, entries: Vec<NewEntry>) -> Answer {
         if entries.is_empty() || entries.len() > APPEND_MAX {
-            return refused(Refused::Malformed, "between 1 and 1024 entries at once");
+            return answer_refused(Refused::Malformed, "between 1 and 1024 entries at once");
         }
         let mut drafts = Vec::with_capacity(entries.len());
         for new in entries {
             let entry: Entry = match serde_json::from_value(new.entry) {
                 Ok(entry) => entry,
-                Err(error) => return refused(Refused::Malformed, error.to_string()),
+                Err(error) => return answer_refused(Refused::Malformed, error.to_string()),
             };
             // INVARIANT: the desk speaks under its own name, and never of what only the guard can know.
-            if entry.v != 1 || entry.domain != Domain::Desk || entry.event.is_guards() || is_grant(entry.event) || !entry.contents.is_empty() {
-                return refused(Refused::NotPermitted, "the desk may not log this event");
+            if entry.v != 1
+                || entry.domain != Domain::Desk
+                || entry.event.is_guards()
+                || is_grant(entry.event)
+                || !entry.contents.is_empty()
+            {
+                return answer_refused(Refused::NotPermitted, "the desk may not log this event");
             }
             let mut stamped = entry;
             stamped.at = Timestamp::now();
@@ -231,8 +245,8 @@ impl Guard {
         }
         match self.ledger.append(Job { drafts, ..Job::default() }) {
             Ok(first) => Answer::Appended { first },
-            Err(error @ LedgerError::Audit(_)) => refused(Refused::Malformed, error.to_string()),
-            Err(error) => refused(Refused::LedgerFailed, error.to_string()),
+            Err(error @ LedgerError::Audit(_)) => answer_refused(Refused::Malformed, error.to_string()),
+            Err(error) => answer_refused(Refused::LedgerFailed, error.to_string()),
         }
     }
 
@@ -247,7 +261,7 @@ impl Guard {
                 });
                 Answer::Entries { from, entries: entries.collect() }
             }
-            Err(error) => refused(Refused::LedgerFailed, error.to_string()),
+            Err(error) => answer_refused(Refused::LedgerFailed, error.to_string()),
         }
     }
 
@@ -256,13 +270,17 @@ impl Guard {
         Answer::Registry { registry: self.read_grants().registry(self.ledger.size(), Timestamp::now(), used) }
     }
 
-    fn target(&self, name: &str) -> Result<Registration, Answer> {
+    fn target(&self, name: &str) -> Result<Registration, Refusal> {
         let grants = self.read_grants();
-        let target = grants.targets.get(name).cloned().ok_or_else(|| refused(Refused::Unknown, "there is no target of that name"))?;
+        let target = grants
+            .targets
+            .get(name)
+            .cloned()
+            .ok_or_else(|| refused(Refused::Unknown, "there is no target of that name"))?;
         if grants.is_stopped(&[], None, name) { Err(refused(Refused::Stopped, "it is stopped")) } else { Ok(target) }
     }
 
-    fn look(&self, target: &Registration, order: &Order) -> Result<Report, Answer> {
+    fn look(&self, target: &Registration, order: &Order) -> Result<Report, Refusal> {
         let credential = self.credential(target).map_err(|detail| refused(Refused::TargetFailed, detail))?;
         let report = self.executors.run(order, credential.as_ref(), LOOK_LIMIT, &mut |_, _| false);
         match report {
@@ -273,7 +291,7 @@ impl Guard {
         }
     }
 
-    fn catalog(&self, name: &str) -> Result<Answer, Answer> {
+    fn catalog(&self, name: &str) -> Result<Answer, Refusal> {
         let target = self.target(name)?;
         match self.look(&target, &Order::Catalog { target: target.clone() })? {
             Report::Catalog { catalog } => Ok(Answer::Catalog { catalog: Box::new(catalog) }),
@@ -282,11 +300,13 @@ impl Guard {
     }
 
     /// A trial that is rolled back. Only for what changes rows; logged, since it does touch the target.
-    fn preview(&self, proposed: Proposed) -> Result<Answer, Answer> {
+    fn preview(&self, proposed: Proposed) -> Result<Answer, Refusal> {
         use artifact::effect::Verb;
         let target = self.target(&proposed.target)?;
         let effect = &proposed.effect;
-        let rows_only = matches!(effect.verb, Verb::Insert | Verb::Update | Verb::Delete) && !effect.commits_itself && effect.is_normal();
+        let rows_only = matches!(effect.verb, Verb::Insert | Verb::Update | Verb::Delete)
+            && !effect.commits_itself
+            && effect.is_normal();
         if !rows_only || proposed.kind != target.kind() {
             return Err(refused(Refused::BelowFloor, "a trial is for statements that change rows and nothing else"));
         }
@@ -313,7 +333,7 @@ impl Guard {
     }
 
     /// The settled entry of a run that has a result, and the result's bytes.
-    fn result_of(&self, run: RunId) -> Result<(Vec<(u64, Entry)>, Entry, Vec<u8>), Answer> {
+    fn result_of(&self, run: RunId) -> Result<HeldResult, Refusal> {
         let failed = |error: LedgerError| refused(Refused::LedgerFailed, error.to_string());
         let history = self.ledger.of_run(&run.to_string()).map_err(failed)?;
         let settled = history.iter().rev().find(|(_, e)| e.event == EventKind::Settled).map(|(_, e)| e.clone());
@@ -321,12 +341,13 @@ impl Guard {
         let settled = settled.ok_or_else(|| refused(Refused::Unknown, "there is no held result of that run"))?;
         let json = self.ledger.content_of(&settled, "result").map_err(failed)?;
         let json = json.ok_or_else(|| refused(Refused::Unknown, "the result is erased"))?;
-        Ok((history, settled, json))
+        Ok(HeldResult { history, settled, json })
     }
 
-    fn peek(&self, run: RunId, person: &str) -> Result<Answer, Answer> {
-        let (_, settled, json) = self.result_of(run)?;
-        let result: ResultSet = serde_json::from_slice(&json).map_err(|_| refused(Refused::LedgerFailed, "the stored result is not readable"))?;
+    fn peek(&self, run: RunId, person: &str) -> Result<Answer, Refusal> {
+        let HeldResult { settled, json, .. } = self.result_of(run)?;
+        let result: ResultSet = serde_json::from_slice(&json)
+            .map_err(|_| refused(Refused::LedgerFailed, "the stored result is not readable"))?;
         // Logged before it is shown. The person is the desk's word, so the desk stands in the entry beside it.
         let mut viewed = settled;
         viewed.event = EventKind::Viewed;
@@ -339,18 +360,19 @@ impl Guard {
         Ok(Answer::Held { result, digest: Digest::of(&json) })
     }
 
-    fn release(&self, claim: &Signed) -> Result<Answer, Answer> {
+    fn release(&self, claim: &Signed) -> Result<Answer, Refusal> {
         let now = Timestamp::now();
         let not_approved = |error: approve::Refused| refused(Refused::NotApproved, error.to_string());
         let statement = self.read_grants().trust.read(claim, now).map_err(not_approved)?;
         let Statement::Release(statement) = statement else { return Err(not_approved(approve::Refused::WrongForm)) };
         let run = statement.run;
-        let (history, settled, json) = self.result_of(run)?;
+        let HeldResult { history, settled, json } = self.result_of(run)?;
         if history.iter().any(|(_, e)| e.event == EventKind::Released) {
             return Err(refused(Refused::AlreadySpent, "this result was released before"));
         }
         let affected = settled.facts.get("affected").and_then(|n| n.parse().ok()).unwrap_or(0);
-        let held = Held::new(run, &json, affected).map_err(|error| refused(Refused::LedgerFailed, error.to_string()))?;
+        let held =
+            Held::new(run, &json, affected).map_err(|error| refused(Refused::LedgerFailed, error.to_string()))?;
         let order = ReleaseOrder::verify(claim, &self.read_grants().trust, &held, now).map_err(not_approved)?;
         let mut base = settled;
         base.event = EventKind::Released;
@@ -360,7 +382,8 @@ impl Guard {
         base.contents.clear();
         let mut draft = self.released_draft(base, held, order)?;
         draft.contents.push(open_content("claim", claim_json(claim)));
-        let released = draft.contents.iter().find(|c| c.name == "released").map(|c| c.bytes.clone()).unwrap_or_default();
+        let released =
+            draft.contents.iter().find(|c| c.name == "released").map(|c| c.bytes.clone()).unwrap_or_default();
         // One release a run: whichever of two statements comes second finds this spent.
         let spend = Some(format!("release-{run}"));
         match self.ledger.append(Job { drafts: vec![draft], spend, grant: None }) {
@@ -370,10 +393,12 @@ impl Guard {
         }
     }
 
-    fn grant(&self, claim: &Signed, attachment: Option<String>) -> Result<Answer, Answer> {
+    fn grant(&self, claim: &Signed, attachment: Option<String>) -> Result<Answer, Refusal> {
         let mut grants = self.grants.write().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
-        let applied = grants.apply(claim, attachment.as_deref(), now).map_err(|error| refused(Refused::NotApproved, error.to_string()))?;
+        let applied = grants
+            .apply(claim, attachment.as_deref(), now)
+            .map_err(|error| refused(Refused::NotApproved, error.to_string()))?;
         let mut entry = by_person(applied.event, &applied.people.join(", "));
         if applied.people.is_empty() {
             entry.actor = crate::entries::entry(applied.event).actor;
@@ -413,13 +438,16 @@ impl Guard {
         *grants = fresh;
     }
 
-    fn enroll_first(&self, token: &str, person: &str, key: &str) -> Result<Answer, Answer> {
+    fn enroll_first(&self, token: &str, person: &str, key: &str) -> Result<Answer, Refusal> {
         // Digests are compared, so the time it takes says nothing about the token.
         if Digest::of(token.as_bytes()) != self.enrollment {
             return Err(refused(Refused::NotPermitted, "the enrollment token is wrong"));
         }
         if !self.read_grants().trust.keys().is_empty() {
-            return Err(refused(Refused::NotPermitted, "the first key is enrolled already; an admin grants further ones"));
+            return Err(refused(
+                Refused::NotPermitted,
+                "the first key is enrolled already; an admin grants further ones",
+            ));
         }
         let key = PublicKey::parse(key).map_err(|error| refused(Refused::Malformed, error.to_string()))?;
         let grant = GrantKey {
@@ -434,8 +462,9 @@ impl Guard {
         self.grant(&root_claim(&self.root, statement), None)
     }
 
-    fn stop(&self, scope: &str, by: &str) -> Result<Answer, Answer> {
-        let known = scope == "all" || ["task:", "target:", "agent:", "person:"].iter().any(|p| scope.len() > p.len() && scope.starts_with(p));
+    fn stop(&self, scope: &str, by: &str) -> Result<Answer, Refusal> {
+        let known = scope == "all"
+            || ["task:", "target:", "agent:", "person:"].iter().any(|p| scope.len() > p.len() && scope.starts_with(p));
         if !known || scope.len() > 255 || scope.chars().any(artifact::has_hidden) {
             return Err(refused(Refused::Malformed, "stop takes all, task:ID, target:NAME, agent:NAME or person:NAME"));
         }
@@ -445,44 +474,57 @@ impl Guard {
         stopped.facts.insert("scope".into(), scope.to_owned());
         match self.ledger.append(Job { drafts: vec![plain(stopped)], ..Job::default() }) {
             Ok(index) => Ok(Answer::Done { index }),
-            Err(error) => Err(refused(Refused::LedgerFailed, format!("it is stopped until the guard ends, but could not be logged: {error}"))),
+            Err(error) => Err(refused(
+                Refused::LedgerFailed,
+                format!("it is stopped until the guard ends, but could not be logged: {error}"),
+            )),
         }
     }
 
-    fn show(&self, proposal: ProposalId, revision: u32) -> Result<Answer, Answer> {
+    fn show(&self, proposal: ProposalId, revision: u32) -> Result<Answer, Refusal> {
         let failed = |error: LedgerError| refused(Refused::LedgerFailed, error.to_string());
         let history = self.ledger.of_proposal(&proposal.to_string()).map_err(failed)?;
-        let handed_in = history.iter().find(|(_, e)| {
-            e.revision == Some(revision) && matches!(e.event, EventKind::Proposed | EventKind::Denied)
-        });
+        let handed_in = history
+            .iter()
+            .find(|(_, e)| e.revision == Some(revision) && matches!(e.event, EventKind::Proposed | EventKind::Denied));
         let (_, handed_in) = handed_in.ok_or_else(|| refused(Refused::Unknown, "the guard has no such proposal"))?;
-        let content = |name: &str| self.ledger.content_of(handed_in, name).map_err(failed).map(|c| c.and_then(|b| String::from_utf8(b).ok()));
+        let content = |name: &str| {
+            self.ledger.content_of(handed_in, name).map_err(failed).map(|c| c.and_then(|b| String::from_utf8(b).ok()))
+        };
         let (Some(artifact), Some(effect)) = (content("artifact")?, content("effect")?) else {
             return Err(refused(Refused::Unknown, "its contents are erased"));
         };
-        let effect: Effect = serde_json::from_str(&effect).map_err(|_| refused(Refused::Malformed, "its effect is not readable"))?;
+        let effect: Effect =
+            serde_json::from_str(&effect).map_err(|_| refused(Refused::Malformed, "its effect is not readable"))?;
         let grants = self.read_grants();
         let target = handed_in.target.as_ref().and_then(|t| grants.targets.get(t));
         Ok(Answer::Text { text: show::render(&proposal.to_string(), revision, target, &artifact, &effect) })
     }
 
-    fn receipt(&self, run: RunId) -> Result<Answer, Answer> {
+    fn receipt(&self, run: RunId) -> Result<Answer, Refusal> {
         let failed = |error: LedgerError| refused(Refused::LedgerFailed, error.to_string());
         let history = self.ledger.of_run(&run.to_string()).map_err(failed)?;
         let (_, first) = history.first().ok_or_else(|| refused(Refused::Unknown, "there is no such run"))?;
         let mut indices: Vec<u64> = history.iter().map(|(i, _)| *i).collect();
         if let Some(proposal) = &first.proposal {
             let about = self.ledger.of_proposal(proposal).map_err(failed)?;
-            indices.extend(about.iter().filter(|(_, e)| e.event == EventKind::Proposed && e.revision == first.revision).map(|(i, _)| *i));
+            indices.extend(
+                about
+                    .iter()
+                    .filter(|(_, e)| e.event == EventKind::Proposed && e.revision == first.revision)
+                    .map(|(i, _)| *i),
+            );
         }
         let note = self.ledger.checkpoint().map_err(failed)?;
         let receipt = audit::Receipt::build(&indices, &note, &self.ledger.without_held()).map_err(failed)?;
-        let text = serde_json::to_string(&receipt).map_err(|error| refused(Refused::LedgerFailed, error.to_string()))?;
+        let text =
+            serde_json::to_string(&receipt).map_err(|error| refused(Refused::LedgerFailed, error.to_string()))?;
         Ok(Answer::Text { text })
     }
 
-    fn store_secret(&self, name: &str, value: &str) -> Result<Answer, Answer> {
-        let info = self.vault.lock().unwrap_or_else(PoisonError::into_inner).put(name, value.as_bytes(), Timestamp::now());
+    fn store_secret(&self, name: &str, value: &str) -> Result<Answer, Refusal> {
+        let info =
+            self.vault.lock().unwrap_or_else(PoisonError::into_inner).put(name, value.as_bytes(), Timestamp::now());
         let info = info.map_err(|error| refused(Refused::Malformed, error.to_string()))?;
         let mut stored = entry(EventKind::SecretStored);
         stored.facts.insert("name".into(), info.name);
@@ -493,7 +535,7 @@ impl Guard {
         }
     }
 
-    fn export(&self, folder: &str) -> Result<Answer, Answer> {
+    fn export(&self, folder: &str) -> Result<Answer, Refusal> {
         let folder = Path::new(folder);
         if !folder.is_absolute() {
             return Err(refused(Refused::Malformed, "give the folder's full path"));
@@ -503,6 +545,16 @@ impl Guard {
             Err(error) => Err(refused(Refused::LedgerFailed, error.to_string())),
         }
     }
+}
+
+/// A held result as the ledger has it.
+struct HeldResult {
+    /// Every entry about the run.
+    history: Vec<(u64, Entry)>,
+    /// The one that settled it.
+    settled: Entry,
+    /// Canonical JSON of the rows.
+    json: Vec<u8>,
 }
 
 /// Grants come by signed statements only, never as the desk's own entries.
@@ -571,6 +623,6 @@ impl Answerer for Guard {
                 Err(refused(Refused::NotPermitted, "this is for the operator's socket only"))
             }
         };
-        result.unwrap_or_else(|refusal| refusal)
+        result.unwrap_or_else(Answer::from)
     }
 }

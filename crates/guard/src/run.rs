@@ -28,9 +28,23 @@ pub(crate) enum Authority<'a> {
     Task(TaskId),
 }
 
+/// A refusal: a code and words for a person.
+pub(crate) struct Refusal(Refused, String);
+
+impl From<Refusal> for Answer {
+    fn from(Refusal(code, detail): Refusal) -> Self {
+        Self::Refused { code, detail }
+    }
+}
+
 /// Refuses with a code and words for a person.
-pub(crate) fn refused(code: Refused, detail: impl Into<String>) -> Answer {
-    Answer::Refused { code, detail: detail.into() }
+pub(crate) fn refused(code: Refused, detail: impl Into<String>) -> Refusal {
+    Refusal(code, detail.into())
+}
+
+/// The same as an answer.
+pub(crate) fn answer_refused(code: Refused, detail: impl Into<String>) -> Answer {
+    refused(code, detail).into()
 }
 
 /// Spends at the ledger, with the claim beside the `started` entry so that anyone can verify it later.
@@ -55,7 +69,8 @@ impl SpendLedger for Spender<'_> {
             Some(Ok(claim)) => vec![open_content("claim", claim)],
             _ => Vec::new(),
         };
-        let job = Job { drafts: vec![Draft { entry: started, contents }], spend: Some(spend.nonce.to_string()), grant: None };
+        let job =
+            Job { drafts: vec![Draft { entry: started, contents }], spend: Some(spend.nonce.to_string()), grant: None };
         self.ledger.append(job).map(|_| ())
     }
 }
@@ -84,12 +99,12 @@ impl Guard {
     pub(crate) fn run(&self, authority: &Authority<'_>, proposed: Proposed) -> Answer {
         let artifact = match Artifact::new(proposed.kind, proposed.artifact.into_bytes()) {
             Ok(artifact) => artifact,
-            Err(error) => return refused(Refused::Malformed, error.to_string()),
+            Err(error) => return answer_refused(Refused::Malformed, error.to_string()),
         };
         let now = Timestamp::now();
         let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
         let Some(target) = grants.targets.get(&proposed.target).cloned() else {
-            return refused(Refused::Unknown, "there is no target of that name");
+            return answer_refused(Refused::Unknown, "there is no target of that name");
         };
         let context = Context {
             trust: &grants.trust,
@@ -108,26 +123,28 @@ impl Guard {
             Authority::Claim(claim) => Approved::verify(claim, artifact, proposed.effect, &context),
             Authority::Task(id) => {
                 let Some(task) = grants.tasks.get(id).filter(|t| t.closed_at.is_none()) else {
-                    return refused(Refused::OutOfScope, "there is no open task of that id");
+                    return answer_refused(Refused::OutOfScope, "there is no open task of that id");
                 };
                 if !self.floor.reads_under_task {
-                    return refused(Refused::BelowFloor, "at this guard every run needs a signature");
+                    return answer_refused(Refused::BelowFloor, "at this guard every run needs a signature");
                 }
                 match self.ledger.task_use(&id.to_string()) {
                     Ok(used) if used < task.verified.statement().rows_total => {}
-                    Ok(_) => return refused(Refused::OutOfScope, "the rows of the task's scope are used up"),
-                    Err(error) => return refused(Refused::LedgerFailed, error.to_string()),
+                    Ok(_) => return answer_refused(Refused::OutOfScope, "the rows of the task's scope are used up"),
+                    Err(error) => return answer_refused(Refused::LedgerFailed, error.to_string()),
                 }
                 Approved::under_task(&task.verified, artifact, proposed.effect, &context)
             }
         };
         let approved = match approved {
             Ok(approved) => approved,
-            Err(approve::Refused::OutOfScope) => return refused(Refused::OutOfScope, "it is outside the signed scope of the task"),
-            Err(error) => return refused(Refused::NotApproved, error.to_string()),
+            Err(approve::Refused::OutOfScope) => {
+                return answer_refused(Refused::OutOfScope, "it is outside the signed scope of the task");
+            }
+            Err(error) => return answer_refused(Refused::NotApproved, error.to_string()),
         };
         if grants.is_stopped(&approved.people(), Some(approved.task()), &target.name) {
-            return refused(Refused::Stopped, "it is stopped");
+            return answer_refused(Refused::Stopped, "it is stopped");
         }
         drop(grants);
 
@@ -140,8 +157,8 @@ impl Guard {
         let mut spender = Spender { ledger: &self.ledger, claim, target: &target };
         let warrant = match approved.redeem(&mut spender) {
             Ok(warrant) => warrant,
-            Err(LedgerError::AlreadySpent) => return refused(Refused::AlreadySpent, "this approval was used before"),
-            Err(error) => return refused(Refused::LedgerFailed, error.to_string()),
+            Err(LedgerError::AlreadySpent) => return answer_refused(Refused::AlreadySpent, "this approval was used before"),
+            Err(error) => return answer_refused(Refused::LedgerFailed, error.to_string()),
         };
         // Announced. If we die from here on, `recover` settles the run at the next start; the approval stays spent.
         self.carry_out(warrant, template, task, target)
@@ -161,7 +178,13 @@ impl Guard {
         let limit = Duration::from_millis(target.statement_timeout_ms) + SLACK;
         let target_name = target.name.clone();
         let labels = target.labels.clone();
-        let job = OrderJob { target, kind: artifact.kind(), artifact: artifact.text().to_owned(), effect, signer: people.clone() };
+        let job = OrderJob {
+            target,
+            kind: artifact.kind(),
+            artifact: artifact.text().to_owned(),
+            effect,
+            signer: people.clone(),
+        };
         let order = Order::Run { job, ceiling_rows };
         let mut told_to_commit = false;
         let report = self.executors.run(&order, credential.as_ref(), limit, &mut |affected, transaction| {
@@ -186,21 +209,35 @@ impl Guard {
             Ok(Report::Done { affected, result, elapsed_ms }) => {
                 let returned = result.total_rows;
                 let Ok(json) = canonical::to_vec(&result) else {
-                    return self.settle(&running, "unknown", FailCode::OutcomeUnknown, "the result has no canonical form");
+                    return self.settle(
+                        &running,
+                        "unknown",
+                        FailCode::OutcomeUnknown,
+                        "the result has no canonical form",
+                    );
                 };
                 self.hold(&running, &json, affected, returned, elapsed_ms, &labels)
             }
-            Ok(Report::Failed { code: FailCode::CeilingExceeded, detail }) => self.settle(&running, "stale", FailCode::CeilingExceeded, &detail),
+            Ok(Report::Failed { code: FailCode::CeilingExceeded, detail }) => {
+                self.settle(&running, "stale", FailCode::CeilingExceeded, &detail)
+            }
             Ok(Report::Failed { code: FailCode::OutcomeUnknown, detail }) if told_to_commit => {
                 self.settle(&running, "unknown", FailCode::OutcomeUnknown, &detail)
             }
             // Without our word nothing was committed, whatever the child believes about its connection.
             Ok(Report::Failed { code, detail }) => self.settle(&running, "failed", code, &detail),
-            Ok(_) => self.settle(&running, if told_to_commit { "unknown" } else { "failed" }, FailCode::BadOrder, "the executor broke the protocol"),
+            Ok(_) => self.settle(
+                &running,
+                if told_to_commit { "unknown" } else { "failed" },
+                FailCode::BadOrder,
+                "the executor broke the protocol",
+            ),
             Err(error @ (ExecutorError::Busy | ExecutorError::Start(_))) => {
                 self.settle(&running, "failed", FailCode::BadOrder, &error.to_string())
             }
-            Err(error) if told_to_commit => self.settle(&running, "unknown", FailCode::OutcomeUnknown, &error.to_string()),
+            Err(error) if told_to_commit => {
+                self.settle(&running, "unknown", FailCode::OutcomeUnknown, &error.to_string())
+            }
             Err(error) => self.settle(&running, "failed", FailCode::TimedOut, &error.to_string()),
         }
     }
@@ -217,9 +254,12 @@ impl Guard {
     ) -> Answer {
         let mut settled = running.base.clone();
         settled.digests.insert("result".into(), artifact::Digest::of(json));
-        for (name, value) in
-            [("outcome", "ran".to_owned()), ("affected", affected.to_string()), ("returned", returned.to_string()), ("elapsed_ms", elapsed_ms.to_string())]
-        {
+        for (name, value) in [
+            ("outcome", "ran".to_owned()),
+            ("affected", affected.to_string()),
+            ("returned", returned.to_string()),
+            ("elapsed_ms", elapsed_ms.to_string()),
+        ] {
             settled.facts.insert(name.into(), value);
         }
         let content = NewContent { name: "result".into(), class: Class::Held, bytes: json.to_vec() };
@@ -234,7 +274,7 @@ impl Guard {
         match self.ledger.append(Job { drafts, ..Job::default() }) {
             Ok(_) => Answer::Ran { run: running.run, outcome },
             // It ran, and the log does not say so yet: at the next start it is found unsettled.
-            Err(error) => refused(Refused::LedgerFailed, format!("it ran, but its end could not be logged: {error}")),
+            Err(error) => answer_refused(Refused::LedgerFailed, format!("it ran, but its end could not be logged: {error}")),
         }
     }
 
@@ -261,7 +301,7 @@ impl Guard {
     }
 
     /// The `released` entry with what the agent gets.
-    pub(crate) fn released_draft(&self, mut entry: Entry, held: Held, order: ReleaseOrder) -> Result<Draft, Answer> {
+    pub(crate) fn released_draft(&self, mut entry: Entry, held: Held, order: ReleaseOrder) -> Result<Draft, Refusal> {
         let statement = order.statement();
         let people = order.people().join(", ");
         let released = open(held, order, &self.masks(entry.task.as_deref().unwrap_or_default()));
@@ -291,7 +331,7 @@ impl Guard {
         };
         match self.ledger.append(Job { drafts: vec![Draft { entry: settled, contents }], ..Job::default() }) {
             Ok(_) => Answer::Ran { run: running.run, outcome },
-            Err(error) => refused(Refused::LedgerFailed, format!("its end could not be logged: {error}")),
+            Err(error) => answer_refused(Refused::LedgerFailed, format!("its end could not be logged: {error}")),
         }
     }
 
@@ -313,7 +353,12 @@ impl Guard {
             let running = Running { run, base, task: None };
             let read_only_or_early = committing.is_none();
             let answer = if read_only_or_early {
-                self.settle(&running, "failed", FailCode::Withdrawn, "the guard was ended before the target was told to commit; nothing was changed")
+                self.settle(
+                    &running,
+                    "failed",
+                    FailCode::Withdrawn,
+                    "the guard was ended before the target was told to commit; nothing was changed",
+                )
             } else {
                 self.resolve(&running, committing)
             };
@@ -325,7 +370,8 @@ impl Guard {
     }
 
     fn resolve(&self, running: &Running, committing: Option<&Entry>) -> Answer {
-        let unknown = "the guard was ended while the target was committing, and the target cannot say what became of it";
+        let unknown =
+            "the guard was ended while the target was committing, and the target cannot say what became of it";
         let transaction = committing.and_then(|e| e.facts.get("transaction")).cloned();
         let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
         let target = running.base.target.as_ref().and_then(|t| grants.targets.get(t)).cloned();
@@ -340,7 +386,14 @@ impl Guard {
             Ok(Report::Resolved { status: Some(status) }) if status == "committed" => {
                 let affected = committing.and_then(|e| e.facts.get("affected")?.parse().ok()).unwrap_or(0);
                 // It happened; what it returned is lost with the guard that held it.
-                self.hold(running, br#"{"columns":[],"rows":[],"total_rows":0}"#, affected, 0, 0, &std::collections::BTreeMap::new())
+                self.hold(
+                    running,
+                    br#"{"columns":[],"rows":[],"total_rows":0}"#,
+                    affected,
+                    0,
+                    0,
+                    &std::collections::BTreeMap::new(),
+                )
             }
             Ok(Report::Resolved { status: Some(status) }) if status == "aborted" => {
                 self.settle(running, "failed", FailCode::Withdrawn, "the target rolled it back; nothing was changed")

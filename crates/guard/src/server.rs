@@ -45,7 +45,9 @@ pub fn listen(path: &Path, door: Door, uid: u32, answerer: Arc<dyn Answerer>) ->
     if uid != own {
         nix::unistd::chown(path, None, Some(nix::unistd::Gid::from_raw(uid)))?;
     }
-    std::thread::Builder::new().name(format!("{door:?}-socket")).spawn(move || accept(&listener, door, uid, &answerer))?;
+    std::thread::Builder::new()
+        .name(format!("{door:?}-socket"))
+        .spawn(move || accept(&listener, door, uid, &answerer))?;
     Ok(())
 }
 
@@ -85,12 +87,17 @@ fn serve(stream: &UnixStream, door: Door, answerer: &dyn Answerer) {
         let answer = match frame::read::<Request>(&mut reader, MAX_SOCKET_FRAME) {
             Ok(request) => answerer.answer(door, request),
             // The stream is still in step after a whole frame that is not a request; after anything else it is not.
-            Err(FrameError::Malformed(error)) => Answer::Refused { code: Refused::Malformed, detail: error.to_string() },
+            Err(FrameError::Malformed(error)) => {
+                Answer::Refused { code: Refused::Malformed, detail: error.to_string() }
+            }
             Err(_) => return,
         };
         let sent = match frame::write(&mut writer, &answer, MAX_SOCKET_FRAME) {
             Err(FrameError::TooLarge { .. }) => {
-                let refused = Answer::Refused { code: Refused::Malformed, detail: "the answer is larger than a frame; ask for less".into() };
+                let refused = Answer::Refused {
+                    code: Refused::Malformed,
+                    detail: "the answer is larger than a frame; ask for less".into(),
+                };
                 frame::write(&mut writer, &refused, MAX_SOCKET_FRAME)
             }
             other => other,

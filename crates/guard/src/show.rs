@@ -7,7 +7,13 @@ use artifact::{Digest, Effect, digest_words, visible};
 use wire::target::{Address, Registration};
 
 /// Renders a proposal.
-pub(crate) fn render(proposal: &str, revision: u32, target: Option<&Registration>, artifact: &str, effect: &Effect) -> String {
+pub(crate) fn render(
+    proposal: &str,
+    revision: u32,
+    target: Option<&Registration>,
+    artifact: &str,
+    effect: &Effect,
+) -> String {
     let mut out = String::new();
     let digest = Digest::of(artifact.as_bytes());
     let _ = writeln!(out, "proposal   {proposal} r{revision}");

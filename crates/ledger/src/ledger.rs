@@ -34,6 +34,9 @@ pub struct Keys {
     pub seal: [u8; 32],
 }
 
+/// Salt and bytes.
+type Unsealed = ([u8; 32], Vec<u8>);
+
 /// The open ledger. Shared by reference between threads.
 pub struct Ledger {
     jobs: SyncSender<Queued>,
@@ -70,7 +73,9 @@ pub struct StoredGrant {
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(10))?;
-    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")?;
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+    )?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }
@@ -109,7 +114,10 @@ impl Ledger {
             let sealing = Sealing::new(&keys.seal)?;
             write_job(&tx, &Job { drafts: vec![inception], ..Job::default() }, &mut frontier, &mut last_at, &sealing)?;
             let note = sign_head(&frontier, origin, &keys.log)?;
-            tx.execute("INSERT INTO head VALUES (1, ?1, ?2, ?3)", params![int(frontier.size()), int(last_at.as_millis()), note])?;
+            tx.execute(
+                "INSERT INTO head VALUES (1, ?1, ?2, ?3)",
+                params![int(frontier.size()), int(last_at.as_millis()), note],
+            )?;
             tx.commit()?;
             db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
             drop(db);
@@ -129,7 +137,9 @@ impl Ledger {
         let held = take_lock(dir)?;
         let db = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let (size, last_ms, note): (i64, i64, String) =
-            db.query_row("SELECT size, last_ms, note FROM head", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            db.query_row("SELECT size, last_ms, note FROM head", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
         let verifier = verifier(origin, &keys.log)?;
         let head = Checkpoint::verify(note.as_bytes(), &verifier).map_err(|_| LedgerError::HeadDoesNotFit)?;
         let frontier = Frontier::from_nodes(size.unsigned_abs(), |level, index| node(&db, level, index).ok().flatten());
@@ -156,7 +166,8 @@ impl Ledger {
             progress: Arc::clone(&progress),
         };
         std::thread::Builder::new().name("ledger".into()).spawn(move || writer.run(&queue))?;
-        let readers: Result<Vec<_>, _> = (0..READERS).map(|_| connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map(Mutex::new)).collect();
+        let readers: Result<Vec<_>, _> =
+            (0..READERS).map(|_| connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map(Mutex::new)).collect();
         Ok(Self { jobs, progress, readers: readers?, next_reader: AtomicU64::new(0), sealing, verifier, _lock: held })
     }
 
@@ -190,7 +201,7 @@ impl Ledger {
     pub fn wait(&self, index: u64, time: Duration) -> u64 {
         let until = Instant::now() + time;
         let mut size = lock(&self.progress.size);
-        while *size <= index && !self.progress.poisoned.load(Ordering::Acquire) {
+        while *size <= index {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -235,7 +246,7 @@ impl Ledger {
         Ok(out)
     }
 
-    fn sealed(&self, db: &Connection, commitment: &Digest, held: bool) -> Result<Option<([u8; 32], Vec<u8>)>, LedgerError> {
+    fn sealed(&self, db: &Connection, commitment: &Digest, held: bool) -> Result<Option<Unsealed>, LedgerError> {
         let sql = "SELECT held, sealed FROM contents WHERE commitment = ?1 AND held <= ?2";
         let found: Option<(bool, Vec<u8>)> = db
             .prepare_cached(sql)?
@@ -262,7 +273,10 @@ impl Ledger {
 
     /// `started` entries of runs that never settled.
     pub fn unsettled(&self) -> Result<Vec<(u64, Entry)>, LedgerError> {
-        self.entries("SELECT idx, body FROM entries WHERE idx IN (SELECT idx FROM open_runs) AND event = ?1 ORDER BY idx", "started")
+        self.entries(
+            "SELECT idx, body FROM entries WHERE idx IN (SELECT idx FROM open_runs) AND event = ?1 ORDER BY idx",
+            "started",
+        )
     }
 
     /// `stopped` and `resumed` entries, oldest first.
@@ -272,8 +286,10 @@ impl Ledger {
 
     /// Rows returned so far under a task's scope without a signature of their own.
     pub fn task_use(&self, task: &str) -> Result<u64, LedgerError> {
-        let rows: Option<i64> =
-            self.reader().query_row("SELECT rows FROM task_use WHERE task = ?1", [task], |row| row.get(0)).optional()?;
+        let rows: Option<i64> = self
+            .reader()
+            .query_row("SELECT rows FROM task_use WHERE task = ?1", [task], |row| row.get(0))
+            .optional()?;
         Ok(rows.unwrap_or(0).unsigned_abs())
     }
 
@@ -340,7 +356,11 @@ impl Nodes for WithoutHeld<'_> {
 
 impl Log for WithoutHeld<'_> {
     fn entry(&self, index: u64) -> Result<Vec<u8>, LedgerError> {
-        Ok(self.0.reader().prepare_cached("SELECT body FROM entries WHERE idx = ?1")?.query_row([int(index)], |row| row.get(0))?)
+        Ok(self
+            .0
+            .reader()
+            .prepare_cached("SELECT body FROM entries WHERE idx = ?1")?
+            .query_row([int(index)], |row| row.get(0))?)
     }
 
     fn opening(&self, commitment: &Digest) -> Result<Option<Opening>, LedgerError> {

@@ -16,22 +16,39 @@ impl Sealing {
         RandomizedNonceKey::new(&AES_256_GCM, key).map(Self).map_err(|_| LedgerError::Content)
     }
 
-    pub(crate) fn seal(&self, commitment: &Digest, held: bool, salt: &[u8; 32], bytes: &[u8]) -> Result<Vec<u8>, LedgerError> {
+    pub(crate) fn seal(
+        &self,
+        commitment: &Digest,
+        held: bool,
+        salt: &[u8; 32],
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, LedgerError> {
         let mut body = Vec::with_capacity(NONCE + 32 + bytes.len() + 16);
         body.extend_from_slice(salt);
         body.extend_from_slice(bytes);
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(bound_to(commitment, held)), &mut body).map_err(|_| LedgerError::Content)?;
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(bound_to(commitment, held)), &mut body)
+            .map_err(|_| LedgerError::Content)?;
         let mut out = nonce.as_ref().to_vec();
         out.append(&mut body);
         Ok(out)
     }
 
     /// Salt and bytes.
-    pub(crate) fn open(&self, commitment: &Digest, held: bool, sealed: &[u8]) -> Result<([u8; 32], Vec<u8>), LedgerError> {
+    pub(crate) fn open(
+        &self,
+        commitment: &Digest,
+        held: bool,
+        sealed: &[u8],
+    ) -> Result<([u8; 32], Vec<u8>), LedgerError> {
         let (nonce, body) = sealed.split_at_checked(NONCE).ok_or(LedgerError::Content)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| LedgerError::Content)?;
         let mut body = body.to_vec();
-        let opened = self.0.open_in_place(nonce, Aad::from(bound_to(commitment, held)), &mut body).map_err(|_| LedgerError::Content)?;
+        let opened = self
+            .0
+            .open_in_place(nonce, Aad::from(bound_to(commitment, held)), &mut body)
+            .map_err(|_| LedgerError::Content)?;
         let (salt, bytes) = opened.split_first_chunk::<32>().ok_or(LedgerError::Content)?;
         Ok((*salt, bytes.to_vec()))
     }

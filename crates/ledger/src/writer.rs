@@ -150,7 +150,9 @@ impl Writer {
                     results.push(Ok(first));
                 }
                 // Dropping the savepoint takes back what this job wrote.
-                Err(error @ (LedgerError::AlreadySpent | LedgerError::Audit(_) | LedgerError::Content)) => results.push(Err(error)),
+                Err(error @ (LedgerError::AlreadySpent | LedgerError::Audit(_) | LedgerError::Content)) => {
+                    results.push(Err(error));
+                }
                 Err(error) => return Err(Failed { error, certain: true }),
             }
         }
@@ -217,7 +219,8 @@ fn check_job(job: &Job) -> Result<(), LedgerError> {
             return rule("a content is larger than 16 MiB");
         }
     }
-    if job.spend.is_some() && starts != 1 {
+    // None if the nonce is that of a grant or another order.
+    if starts > 1 {
         return rule("a spent nonce starts one run");
     }
     Ok(())
@@ -251,7 +254,13 @@ pub(crate) fn write_job(
         let index = int(frontier.size());
         let event = serde_json::to_value(entry.event).ok();
         let event = event.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
-        db.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![index, body, event, entry.proposal, entry.run])?;
+        db.prepare_cached("INSERT INTO entries VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            index,
+            body,
+            event,
+            entry.proposal,
+            entry.run
+        ])?;
         keep_count(db, &entry, index)?;
         let mut nodes = db.prepare_cached("INSERT INTO nodes VALUES (?1, ?2, ?3)")?;
         for node in frontier.append(leaf_hash(&body)) {
@@ -261,13 +270,18 @@ pub(crate) fn write_job(
     if let Some(nonce) = &job.spend {
         let spent = db.prepare_cached("INSERT INTO spent VALUES (?1, ?2)")?.execute(params![nonce, int(first)]);
         match spent {
-            Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => return Err(LedgerError::AlreadySpent),
+            Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
+                return Err(LedgerError::AlreadySpent);
+            }
             other => other?,
         };
     }
     if let Some(grant) = &job.grant {
         let claim = serde_json::to_string(&grant.claim).map_err(|_| LedgerError::Content)?;
-        db.execute("INSERT INTO grants VALUES (?1, ?2, ?3, ?4)", params![int(first), claim, grant.attachment, int(last_at.as_millis())])?;
+        db.execute(
+            "INSERT INTO grants VALUES (?1, ?2, ?3, ?4)",
+            params![int(first), claim, grant.attachment, int(last_at.as_millis())],
+        )?;
     }
     Ok(first)
 }
@@ -276,7 +290,9 @@ pub(crate) fn write_job(
 fn keep_count(db: &Connection, entry: &Entry, index: i64) -> Result<(), LedgerError> {
     match entry.event {
         EventKind::Started => {
-            if db.prepare_cached("INSERT OR IGNORE INTO open_runs VALUES (?1, ?2)")?.execute(params![entry.run, index])? != 1 {
+            let sql = "INSERT OR IGNORE INTO open_runs VALUES (?1, ?2)";
+            let added = db.prepare_cached(sql)?.execute(params![entry.run, index])?;
+            if added != 1 {
                 return Err(audit::Error::Rule("the run was started before").into());
             }
         }
@@ -284,7 +300,8 @@ fn keep_count(db: &Connection, entry: &Entry, index: i64) -> Result<(), LedgerEr
             db.prepare_cached("DELETE FROM open_runs WHERE run = ?1")?.execute(params![entry.run])?;
             let returned = entry.facts.get("returned").and_then(|n| n.parse::<i64>().ok());
             if let Some(rows) = returned.filter(|_| entry.facts.get("release").is_some_and(|r| r == "task")) {
-                let sql = "INSERT INTO task_use VALUES (?1, ?2) ON CONFLICT (task) DO UPDATE SET rows = rows + excluded.rows";
+                let sql =
+                    "INSERT INTO task_use VALUES (?1, ?2) ON CONFLICT (task) DO UPDATE SET rows = rows + excluded.rows";
                 db.prepare_cached(sql)?.execute(params![entry.task, rows])?;
             }
         }

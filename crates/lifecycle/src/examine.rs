@@ -102,14 +102,19 @@ impl Examined {
         let effect = &self.analysis.effect;
         let writes_rows = matches!(effect.verb, Verb::Insert | Verb::Update | Verb::Delete);
         let quiet = self.analysis.worst().is_none_or(|s| s < Severity::Refuse);
-        self.analysis.understood && writes_rows && !effect.commits_itself && quiet && !matches!(self.decision, Decision::Deny { .. })
+        self.analysis.understood
+            && writes_rows
+            && !effect.commits_itself
+            && quiet
+            && !matches!(self.decision, Decision::Deny { .. })
     }
 
     /// How grave it is.
     pub fn risk(&self) -> Risk {
         let effect = &self.analysis.effect;
         let grave = self.analysis.worst().is_some_and(|s| s >= Severity::High);
-        if !self.analysis.understood || grave || effect.verb == Verb::Define || effect.commits_itself || !self.in_scope {
+        if !self.analysis.understood || grave || effect.verb == Verb::Define || effect.commits_itself || !self.in_scope
+        {
             Risk::High
         } else if effect.is_read_only() {
             Risk::Low
@@ -174,8 +179,13 @@ pub fn labels_touched(effect: &Effect, labels: &BTreeMap<String, String>, catalo
             let mut add = |name: &str| found.extend(labels.get(&format!("{prefix}{name}")).cloned());
             if column == "*" {
                 let known = catalog.relation(&relation.name).map_or(&[][..], |r| &r.columns);
-                known.iter().for_each(|c| add(&c.name));
-                labels.iter().filter(|(name, _)| name.starts_with(&prefix)).for_each(|(_, label)| found.push(label.clone()));
+                for known in known {
+                    add(&known.name);
+                }
+                labels
+                    .iter()
+                    .filter(|(name, _)| name.starts_with(&prefix))
+                    .for_each(|(_, label)| found.push(label.clone()));
             } else {
                 add(column);
             }

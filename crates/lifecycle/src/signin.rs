@@ -21,6 +21,14 @@ pub fn challenge_of(client_data: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The key line of a registration.
-pub fn passkey(attestation: &[u8], client_data: &[u8], challenge: &[u8], origin: &str, rp_id: &str) -> Result<String, String> {
-    Passkey::register(attestation, client_data, challenge, origin, rp_id).map(|key| key.to_line()).map_err(|error| error.to_string())
+pub fn passkey(
+    attestation: &[u8],
+    client_data: &[u8],
+    challenge: &[u8],
+    origin: &str,
+    rp_id: &str,
+) -> Result<String, String> {
+    Passkey::register(attestation, client_data, challenge, origin, rp_id)
+        .map(|key| key.to_line())
+        .map_err(|error| error.to_string())
 }

@@ -2,8 +2,8 @@
 
 use approve::Nonce;
 use approve::statement::{
-    Approval, CloseTask, ColumnChoice, GrantKey, GrantTarget, OpenTask, Release, ReleaseRule, Resume, RevokeKey, RowChoice, SetPolicy,
-    StatementError,
+    Approval, CloseTask, ColumnChoice, GrantKey, GrantTarget, OpenTask, Release, ReleaseRule, Resume, RevokeKey,
+    RowChoice, SetPolicy, StatementError,
 };
 use artifact::{Digest, Effect, Kind, ProposalId, RunId, TaskId, Timestamp};
 
@@ -100,11 +100,17 @@ pub fn release(r: &ForRelease<'_>) -> Result<String, String> {
         }
         if show || mask {
             let name: String = artifact::visible(name).replace(['\n', '\t'], " ").trim().chars().take(200).collect();
-            columns.push(ColumnChoice { index, mask, name: if name.is_empty() { "(no name)".to_owned() } else { name } });
+            columns.push(ColumnChoice {
+                index,
+                mask,
+                name: if name.is_empty() { "(no name)".to_owned() } else { name },
+            });
         }
     }
     let highest = r.show.iter().chain(r.mask).max();
-    if highest.is_some_and(|i| *i as usize >= r.columns.len()) || r.row_indexes.iter().any(|i| *i as usize >= r.row_count) {
+    if highest.is_some_and(|i| *i as usize >= r.columns.len())
+        || r.row_indexes.iter().any(|i| *i as usize >= r.row_count)
+    {
         return Err("The result has no such row or column.".to_owned());
     }
     let rows = match r.rows {
@@ -145,8 +151,14 @@ pub fn key(gateway: Digest, person: &str, key: &str, roles: &[String], not_after
         return Err(format!("`{}` is no role. Roles are admin, reviewer, auditor.", artifact::visible(unknown)));
     }
     let roles: Vec<&str> = order.into_iter().filter(|name| roles.iter().any(|r| r == name)).collect();
-    let grant =
-        GrantKey { gateway, person: person.to_owned(), key: key.to_owned(), roles: roles.join(","), nonce: Nonce::random(), not_after };
+    let grant = GrantKey {
+        gateway,
+        person: person.to_owned(),
+        key: key.to_owned(),
+        roles: roles.join(","),
+        nonce: Nonce::random(),
+        not_after,
+    };
     text(grant.to_text())
 }
 
@@ -191,7 +203,8 @@ pub struct ForTask<'a> {
 
 /// The task statement's text.
 pub fn task(t: &ForTask<'_>) -> Result<String, String> {
-    let may = t.may.iter().map(|line| line.parse().map_err(|error| format!("`{}` is {error}.", artifact::visible(line))));
+    let may =
+        t.may.iter().map(|line| line.parse().map_err(|error| format!("`{}` is {error}.", artifact::visible(line))));
     let statement = OpenTask {
         gateway: t.gateway,
         task: t.task,

@@ -133,13 +133,15 @@ pub fn step(state: Option<State>, event: &Event) -> Result<(State, &'static [Eff
         // The guard spent an approval: whatever the desk believed, this is running.
         (Some(_), Event::Started) if state.is_some_and(can_start) => (State::Running, &[WakeWaiters]),
         (Some(State::Running), Event::Committing) => (State::Running, &[]),
-        (Some(State::Running | State::Unknown), Event::Settled { ending, auto_release }) => match (ending, auto_release) {
-            (Ending::Ran, true) => (State::Held, &[ReleaseUnderTask]),
-            (Ending::Ran, false) => (State::Held, &[TellPeople, WakeWaiters]),
-            (Ending::Stale, _) => (State::Stale, &[TellPeople, WakeWaiters]),
-            (Ending::Failed, _) => (State::Failed, &[TellPeople, WakeWaiters]),
-            (Ending::Unknown, _) => (State::Unknown, &[TellPeople, WakeWaiters]),
-        },
+        (Some(State::Running | State::Unknown), Event::Settled { ending, auto_release }) => {
+            match (ending, auto_release) {
+                (Ending::Ran, true) => (State::Held, &[ReleaseUnderTask]),
+                (Ending::Ran, false) => (State::Held, &[TellPeople, WakeWaiters]),
+                (Ending::Stale, _) => (State::Stale, &[TellPeople, WakeWaiters]),
+                (Ending::Failed, _) => (State::Failed, &[TellPeople, WakeWaiters]),
+                (Ending::Unknown, _) => (State::Unknown, &[TellPeople, WakeWaiters]),
+            }
+        }
         (Some(State::Held), Event::Viewed) => (State::Held, &[]),
         (Some(State::Held), Event::Released) => (State::Released, &[WakeWaiters]),
         (Some(State::Released), Event::Collected) => (State::Released, &[]),
@@ -153,6 +155,12 @@ pub fn step(state: Option<State>, event: &Event) -> Result<(State, &'static [Eff
 fn can_start(state: State) -> bool {
     matches!(
         state,
-        State::Pending | State::Approved | State::Expired | State::Withdrawn | State::Rejected | State::ChangesRequested | State::Superseded
+        State::Pending
+            | State::Approved
+            | State::Expired
+            | State::Withdrawn
+            | State::Rejected
+            | State::ChangesRequested
+            | State::Superseded
     )
 }

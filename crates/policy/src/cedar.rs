@@ -149,7 +149,10 @@ impl Policy {
 
     fn rule(&self, id: &PolicyId) -> Rule {
         let annotation = |name: &str| self.set.policy(id).and_then(|p| p.annotation(name)).map(str::to_owned);
-        Rule { id: annotation("id").unwrap_or_else(|| id.to_string()), reason: annotation("reason").unwrap_or_default() }
+        Rule {
+            id: annotation("id").unwrap_or_else(|| id.to_string()),
+            reason: annotation("reason").unwrap_or_default(),
+        }
     }
 }
 

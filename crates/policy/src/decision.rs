@@ -110,14 +110,18 @@ pub fn decide(policy: &Policy, question: &Question<'_>) -> Decision {
             Decision::Ask { rules, quorum, arm: arm || question.effect.verb == Verb::Define }
         }
         (_, Answered::Forbid { rules }) => Decision::Deny { rules },
-        (_, Answered::Nothing) => Decision::Deny { rules: vec![built_in("no-rule", "no rule of the policy allows it")] },
+        (_, Answered::Nothing) => {
+            Decision::Deny { rules: vec![built_in("no-rule", "no rule of the policy allows it")] }
+        }
     }
 }
 
 /// Classes that no policy can allow without a person (requirement D9): whatever is not a plain read inside the signed scope.
 fn needs_person(question: &Question<'_>) -> Option<Rule> {
     let free = question.effect.is_read_only() && question.in_scope && question.auto_reads;
-    (!free).then(|| built_in("needs-person", "only a read inside a signed task scope may run without a signature of its own"))
+    (!free).then(|| {
+        built_in("needs-person", "only a read inside a signed task scope may run without a signature of its own")
+    })
 }
 
 #[cfg(test)]
@@ -128,7 +132,12 @@ mod tests {
 
     fn effect(verb: Verb) -> Effect {
         let mut effect = Effect::empty();
-        effect.relations.push(RelationUse { name: "main.orders".into(), verbs: vec![verb], reads: vec![], writes: vec![] });
+        effect.relations.push(RelationUse {
+            name: "main.orders".into(),
+            verbs: vec![verb],
+            reads: vec![],
+            writes: vec![],
+        });
         effect.normalize();
         effect
     }

@@ -43,7 +43,12 @@ impl ReleaseOrder {
     }
 
     /// Releases the columns that `is_plain` says carry no label, up to `rows_max` rows, under a task that a person signed so.
-    pub fn under_task(task: &VerifiedTask, held: &Held, is_plain: impl Fn(Option<&str>) -> bool, rows_max: u64) -> Result<Self, Refused> {
+    pub fn under_task(
+        task: &VerifiedTask,
+        held: &Held,
+        is_plain: impl Fn(Option<&str>) -> bool,
+        rows_max: u64,
+    ) -> Result<Self, Refused> {
         if !task.statement().auto_reads {
             return Err(Refused::OutOfScope);
         }
@@ -55,7 +60,9 @@ impl ReleaseOrder {
             .filter(|(_, column)| is_plain(column.origin.as_deref()))
             .map(|(index, _)| (index, false))
             .collect();
-        let rows = u32::try_from(held.table.rows.len() as u64).unwrap_or(u32::MAX).min(u32::try_from(rows_max).unwrap_or(u32::MAX));
+        let rows = u32::try_from(held.table.rows.len() as u64)
+            .unwrap_or(u32::MAX)
+            .min(u32::try_from(rows_max).unwrap_or(u32::MAX));
         let rows = if columns.is_empty() || rows == 0 { RowChoice::None } else { RowChoice::Some((0..rows).collect()) };
         let columns = if rows == RowChoice::None { Vec::new() } else { columns };
         Ok(Self { rows, columns, people: vec![task.person().to_owned()], statement: None })

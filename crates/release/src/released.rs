@@ -54,7 +54,11 @@ pub(crate) fn make(held: Held, order: ReleaseOrder, masks: &MaskKey) -> Released
     let cell = |row: &[Option<String>], index: usize, masked: bool| {
         let value = row.get(index)?.as_ref()?;
         let column = table.columns.get(index)?;
-        Some(if masked { masks.token(column.origin.as_deref().unwrap_or(&column.name), value) } else { artifact::visible(value) })
+        Some(if masked {
+            masks.token(column.origin.as_deref().unwrap_or(&column.name), value)
+        } else {
+            artifact::visible(value)
+        })
     };
     let rows = chosen
         .into_iter()

@@ -10,7 +10,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{Moved, StoreError};
 
 /// Applies the entry at `index` within the caller's transaction.
-pub(crate) fn apply(db: &Connection, index: u64, body: &str, contents: &BTreeMap<String, String>) -> Result<Option<Moved>, StoreError> {
+pub(crate) fn apply(
+    db: &Connection,
+    index: u64,
+    body: &str,
+    contents: &BTreeMap<String, String>,
+) -> Result<Option<Moved>, StoreError> {
     let next: i64 = db.query_row("SELECT next FROM position", [], |row| row.get(0))?;
     let wanted = next.unsigned_abs();
     if index != wanted {
@@ -18,20 +23,38 @@ pub(crate) fn apply(db: &Connection, index: u64, body: &str, contents: &BTreeMap
     }
     let entry = Entry::parse(body.as_bytes()).map_err(|_| StoreError::Entry(index))?;
     let at = ms(entry.at);
-    db.prepare_cached("INSERT INTO entries (idx, at_ms, event, actor, task, target, proposal, body) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)")?
-        .execute(params![next, at, lifecycle::log::event_name(entry.event), entry.actor.name, entry.task, entry.target, entry.proposal, body])?;
+    db.prepare_cached(
+        "INSERT INTO entries (idx, at_ms, event, actor, task, target, proposal, body) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)",
+    )?
+    .execute(params![
+        next,
+        at,
+        lifecycle::log::event_name(entry.event),
+        entry.actor.name,
+        entry.task,
+        entry.target,
+        entry.proposal,
+        body
+    ])?;
     for digest in entry.digests.values() {
-        db.prepare_cached("INSERT OR IGNORE INTO digests VALUES (?1, ?2)")?.execute(params![digest.to_string(), next])?;
+        db.prepare_cached("INSERT OR IGNORE INTO digests VALUES (?1, ?2)")?
+            .execute(params![digest.to_string(), next])?;
     }
     let moved = match entry.event {
         EventKind::Proposed | EventKind::Denied => propose(db, &entry, contents)?,
         EventKind::AgentEnrolled => enroll(db, &entry)?,
         EventKind::AgentRevoked => {
-            db.execute("UPDATE sessions SET ended_ms = ?2 WHERE id = ?1 AND ended_ms IS NULL", params![entry.session, at])?;
+            db.execute(
+                "UPDATE sessions SET ended_ms = ?2 WHERE id = ?1 AND ended_ms IS NULL",
+                params![entry.session, at],
+            )?;
             None
         }
         EventKind::TaskClosed => {
-            db.execute("UPDATE sessions SET ended_ms = ?2 WHERE task = ?1 AND ended_ms IS NULL", params![entry.task, at])?;
+            db.execute(
+                "UPDATE sessions SET ended_ms = ?2 WHERE task = ?1 AND ended_ms IS NULL",
+                params![entry.task, at],
+            )?;
             None
         }
         _ => advance(db, &entry, contents)?,
@@ -47,13 +70,18 @@ pub(crate) fn ms(at: Timestamp) -> i64 {
 /// A desk that lies can log a proposal that lacks what a page needs. Such an entry stays in the log and gets no row.
 fn propose(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) -> Result<Option<Moved>, StoreError> {
     let fact = |name: &str| entry.facts.get(name).map(String::as_str);
-    let (Some(event), Some(id), Some(revision)) = (Event::of_entry(entry), &entry.proposal, entry.revision) else { return Ok(None) };
-    let (Some(task), Some(session), Some(target), Some(person)) = (&entry.task, &entry.session, &entry.target, &entry.on_behalf_of)
+    let (Some(event), Some(id), Some(revision)) = (Event::of_entry(entry), &entry.proposal, entry.revision) else {
+        return Ok(None);
+    };
+    let (Some(task), Some(session), Some(target), Some(person)) =
+        (&entry.task, &entry.session, &entry.target, &entry.on_behalf_of)
     else {
         return Ok(None);
     };
     let content = |name: &str| contents.get(name);
-    let (Some(artifact), Some(effect), Some(shown)) = (content("artifact"), content("effect"), content("shown")) else { return Ok(None) };
+    let (Some(artifact), Some(effect), Some(shown)) = (content("artifact"), content("effect"), content("shown")) else {
+        return Ok(None);
+    };
     let (Some(kind), Some(digest)) = (fact("kind"), entry.digests.get("artifact")) else { return Ok(None) };
     let Ok((state, effects)) = step(None, &event) else { return Ok(None) };
     let expires = fact("expires").and_then(|t| t.parse::<Timestamp>().ok()).unwrap_or(entry.at);
@@ -88,7 +116,9 @@ fn propose(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
 }
 
 fn enroll(db: &Connection, entry: &Entry) -> Result<Option<Moved>, StoreError> {
-    let (Some(session), Some(task), Some(person)) = (&entry.session, &entry.task, &entry.on_behalf_of) else { return Ok(None) };
+    let (Some(session), Some(task), Some(person)) = (&entry.session, &entry.task, &entry.on_behalf_of) else {
+        return Ok(None);
+    };
     let (Some(pass), Some(agent)) = (entry.digests.get("pass"), entry.facts.get("agent")) else { return Ok(None) };
     let Some(expires) = entry.facts.get("expires").and_then(|t| t.parse::<Timestamp>().ok()) else { return Ok(None) };
     db.execute(
@@ -100,7 +130,9 @@ fn enroll(db: &Connection, entry: &Entry) -> Result<Option<Moved>, StoreError> {
 
 /// Moves a proposal on. An event that cannot follow is kept in the log and changes nothing here.
 fn advance(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) -> Result<Option<Moved>, StoreError> {
-    let (Some(event), Some(id), Some(revision)) = (Event::of_entry(entry), &entry.proposal, entry.revision) else { return Ok(None) };
+    let (Some(event), Some(id), Some(revision)) = (Event::of_entry(entry), &entry.proposal, entry.revision) else {
+        return Ok(None);
+    };
     let found: Option<String> = db
         .prepare_cached("SELECT state FROM proposals WHERE id = ?1 AND revision = ?2")?
         .query_row(params![id, revision], |row| row.get(0))

@@ -28,7 +28,8 @@ pub struct Page {
 /// Most rows of one page.
 const PAGE: usize = 50;
 
-const COLUMNS: &str = "id, revision, current, state, task, session, agent, person, target, kind, digest, artifact, effect, shown,
+const COLUMNS: &str =
+    "id, revision, current, state, task, session, agent, person, target, kind, digest, artifact, effect, shown,
     purpose, decision, reasons, risk, created_ms, expires_ms, run, affected, reason, released";
 
 fn lock(db: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
@@ -83,7 +84,9 @@ impl Store {
 
     /// The newest revision, or a given one.
     pub fn proposal(&self, id: ProposalId, revision: Option<u32>) -> Result<Option<ProposalRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM proposals WHERE id = ?1 AND (revision = ?2 OR (?2 IS NULL AND current = 1)) ORDER BY revision DESC LIMIT 1");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM proposals WHERE id = ?1 AND (revision = ?2 OR (?2 IS NULL AND current = 1)) ORDER BY revision DESC LIMIT 1"
+        );
         self.one(&sql, params![id.to_string(), revision])
     }
 
@@ -114,7 +117,9 @@ impl Store {
 
     /// Proposals of an agent's session, newest first.
     pub fn of_session(&self, session: SessionId) -> Result<Vec<ProposalRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM proposals WHERE session = ?1 AND current = 1 ORDER BY created_ms DESC LIMIT {PAGE}");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM proposals WHERE session = ?1 AND current = 1 ORDER BY created_ms DESC LIMIT {PAGE}"
+        );
         self.many(&sql, params![session.to_string()])
     }
 
@@ -127,13 +132,16 @@ impl Store {
 
     /// Proposals whose deadline has passed and that still wait, oldest first.
     pub fn overdue(&self, now: Timestamp) -> Result<Vec<ProposalRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM proposals WHERE state = 'pending' AND expires_ms <= ?1 ORDER BY expires_ms LIMIT 500");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM proposals WHERE state = 'pending' AND expires_ms <= ?1 ORDER BY expires_ms LIMIT 500"
+        );
         self.many(&sql, params![fold::ms(now)])
     }
 
     /// Proposals in a state, oldest first, at most 500. For what is left over after a restart.
     pub fn in_state(&self, state: State) -> Result<Vec<ProposalRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM proposals WHERE state = ?1 AND current = 1 ORDER BY created_ms LIMIT 500");
+        let sql =
+            format!("SELECT {COLUMNS} FROM proposals WHERE state = ?1 AND current = 1 ORDER BY created_ms LIMIT 500");
         self.many(&sql, params![state.as_str()])
     }
 
@@ -169,7 +177,8 @@ impl Store {
                 add(clause, Value::Text(text.clone()));
             }
         }
-        let sql = format!("SELECT idx, body FROM entries WHERE {} ORDER BY idx DESC LIMIT {PAGE}", wheres.join(" AND "));
+        let sql =
+            format!("SELECT idx, body FROM entries WHERE {} ORDER BY idx DESC LIMIT {PAGE}", wheres.join(" AND "));
         let db = lock(&self.reader);
         let mut statement = db.prepare_cached(&sql)?;
         let rows = statement.query_map(params_from_iter(values), |row| {
@@ -181,7 +190,8 @@ impl Store {
     /// Entries about a proposal, oldest first, at most 200.
     pub fn history(&self, id: ProposalId) -> Result<Vec<EntryRow>, StoreError> {
         let db = lock(&self.reader);
-        let mut statement = db.prepare_cached("SELECT idx, body FROM entries WHERE proposal = ?1 ORDER BY idx LIMIT 200")?;
+        let mut statement =
+            db.prepare_cached("SELECT idx, body FROM entries WHERE proposal = ?1 ORDER BY idx LIMIT 200")?;
         let rows = statement.query_map([id.to_string()], |row| {
             Ok(EntryRow { index: row.get::<_, i64>(0)?.unsigned_abs(), body: row.get(1)? })
         })?;
@@ -192,7 +202,13 @@ impl Store {
     pub fn fingerprint(&self) -> Result<Digest, StoreError> {
         let db = lock(&self.reader);
         let mut hasher = artifact::Hasher::new();
-        for (table, order) in [("proposals", "id, revision"), ("sessions", "id"), ("entries", "idx"), ("digests", "digest, idx"), ("position", "one")] {
+        for (table, order) in [
+            ("proposals", "id, revision"),
+            ("sessions", "id"),
+            ("entries", "idx"),
+            ("digests", "digest, idx"),
+            ("position", "one"),
+        ] {
             let mut statement = db.prepare(&format!("SELECT * FROM {table} ORDER BY {order}"))?;
             let columns = statement.column_count();
             let mut rows = statement.query([])?;
@@ -208,7 +224,9 @@ impl Store {
     }
 
     fn page(&self, wheres: &str, page: Option<Page>) -> Result<Vec<ProposalRow>, StoreError> {
-        let (before, id) = page.map_or((i64::MAX, String::new()), |p| (fold::ms(p.before), p.id.map(|i| i.to_string()).unwrap_or_default()));
+        let (before, id) = page.map_or((i64::MAX, String::new()), |p| {
+            (fold::ms(p.before), p.id.map(|i| i.to_string()).unwrap_or_default())
+        });
         let sql = format!(
             "SELECT {COLUMNS} FROM proposals WHERE {wheres} AND (created_ms, id) < (?1, ?2) ORDER BY created_ms DESC, id DESC LIMIT {PAGE}"
         );

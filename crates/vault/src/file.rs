@@ -29,6 +29,13 @@ pub enum KeySource {
     KeyFile(PathBuf),
 }
 
+impl KeySource {
+    /// A passphrase that a person typed.
+    pub fn passphrase(bytes: Vec<u8>) -> Self {
+        Self::Passphrase(Zeroizing::new(bytes))
+    }
+}
+
 /// What protects the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assurance {
@@ -104,6 +111,9 @@ pub struct Vault {
     disk: OnDisk,
 }
 
+/// Names of the guard's own keys start like this.
+const OWN: &str = "guard/";
+
 const CHECK: &[u8] = b"wetink vault v1";
 
 fn hex(bytes: &[u8]) -> String {
@@ -173,7 +183,8 @@ impl Vault {
         };
         let master = master_key(&source, key)?;
         let check = hex(&seal(&master, b"check", CHECK).ok_or(VaultError::Crypto)?);
-        let vault = Self { path: path.to_owned(), master, disk: OnDisk { v: 1, source, check, secrets: BTreeMap::new() } };
+        let vault =
+            Self { path: path.to_owned(), master, disk: OnDisk { v: 1, source, check, secrets: BTreeMap::new() } };
         vault.save()?;
         Ok(vault)
     }
@@ -210,9 +221,23 @@ impl Vault {
 
     /// Stores a secret, durable on return. An existing one of that name gets a new version.
     pub fn put(&mut self, name: &str, value: &[u8], now: Timestamp) -> Result<SecretInfo, VaultError> {
-        let name_ok = !name.is_empty() && name.len() <= 100 && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        // INVARIANT (I4): the guard's own keys cannot be replaced under a target's name, nor handed to an executor.
+        if name.starts_with(OWN) {
+            return Err(VaultError::Limit);
+        }
+        self.store(name, value, now)
+    }
+
+    fn store(&mut self, name: &str, value: &[u8], now: Timestamp) -> Result<SecretInfo, VaultError> {
+        let name_ok = !name.is_empty()
+            && name.len() <= 100
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
         let old = self.disk.secrets.get(name).cloned();
-        if !name_ok || value.is_empty() || value.len() > CREDENTIAL_MAX || (old.is_none() && self.disk.secrets.len() >= SECRETS_MAX) {
+        if !name_ok
+            || value.is_empty()
+            || value.len() > CREDENTIAL_MAX
+            || (old.is_none() && self.disk.secrets.len() >= SECRETS_MAX)
+        {
             return Err(VaultError::Limit);
         }
         let version = old.as_ref().map_or(0, |s| s.version) + 1;
@@ -235,15 +260,18 @@ impl Vault {
 
     /// The credential of that name.
     pub fn credential(&self, name: &str) -> Result<Option<Credential>, VaultError> {
+        if name.starts_with(OWN) {
+            return Ok(None);
+        }
         Ok(self.value(name)?.map(Credential::new))
     }
 
     /// A key of the guard's own, exactly 32 bytes, made on first use. Not for credentials.
     pub fn own_key(&mut self, name: &str, now: Timestamp) -> Result<Zeroizing<[u8; 32]>, VaultError> {
-        let name = format!("guard/{name}");
+        let name = format!("{OWN}{name}");
         if !self.disk.secrets.contains_key(&name) {
             let fresh = random_key().ok_or(VaultError::Crypto)?;
-            self.put(&name, &fresh[..], now)?;
+            self.store(&name, &fresh[..], now)?;
         }
         let bytes = self.value(&name)?.ok_or(VaultError::DoesNotOpen)?;
         let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| VaultError::DoesNotOpen)?;
@@ -252,8 +280,10 @@ impl Vault {
 
     /// Names and ages, without the guard's own keys.
     pub fn list(&self) -> Vec<SecretInfo> {
-        let of_targets = self.disk.secrets.iter().filter(|(name, _)| !name.starts_with("guard/"));
-        of_targets.map(|(name, s)| SecretInfo { name: name.clone(), version: s.version, stored_at: s.stored_at }).collect()
+        let of_targets = self.disk.secrets.iter().filter(|(name, _)| !name.starts_with(OWN));
+        of_targets
+            .map(|(name, s)| SecretInfo { name: name.clone(), version: s.version, stored_at: s.stored_at })
+            .collect()
     }
 
     fn value(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
@@ -268,8 +298,17 @@ impl Vault {
     /// Writes beside, syncs, renames, syncs the folder. A crash leaves the old file or the new one.
     fn save(&self) -> Result<(), VaultError> {
         let bytes = serde_json::to_vec(&self.disk).map_err(|_| VaultError::Crypto)?;
+        // What opening would refuse to read is not written either.
+        if bytes.len() as u64 >= FILE_MAX {
+            return Err(VaultError::Limit);
+        }
         let beside = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        // A file left there would keep its own mode, a link its own place.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&beside, &self.path)?;
@@ -343,7 +382,8 @@ mod tests {
     #[test]
     fn limits() {
         let folder = folder();
-        let mut vault = Vault::create(&folder.path().join("vault"), &KeySource::KeyFile(folder.path().join("key"))).unwrap();
+        let mut vault =
+            Vault::create(&folder.path().join("vault"), &KeySource::KeyFile(folder.path().join("key"))).unwrap();
         let now = Timestamp::from_millis(1);
         for name in ["", "a b", "ü", &"x".repeat(101)] {
             assert!(matches!(vault.put(name, b"v", now), Err(VaultError::Limit)), "{name}");
@@ -351,5 +391,19 @@ mod tests {
         assert!(vault.put("a", b"", now).is_err());
         assert!(vault.put("a", &vec![0; CREDENTIAL_MAX + 1], now).is_err());
         assert!(vault.put("a", &vec![0; CREDENTIAL_MAX], now).is_ok());
+    }
+
+    #[test]
+    fn a_vault_too_large_to_open_is_not_written() {
+        let folder = folder();
+        let (path, key) = (folder.path().join("vault"), KeySource::KeyFile(folder.path().join("key")));
+        let mut vault = Vault::create(&path, &key).unwrap();
+        let now = Timestamp::from_millis(1);
+        let filler = "0".repeat(usize::try_from(FILE_MAX).unwrap());
+        let secret = Secret { version: 1, stored_at: now, key: String::new(), value: filler };
+        vault.disk.secrets.insert("filler".into(), secret);
+        assert!(matches!(vault.put("shop", b"planted-4711", now), Err(VaultError::Limit)));
+        assert!(vault.credential("shop").unwrap().is_none());
+        assert!(Vault::open(&path, &key).unwrap().list().is_empty());
     }
 }

@@ -1,1 +1,534 @@
-fn main() {}
+//! `wetink`: one binary, several roles. This file is the map: every command and where it is carried out.
+
+mod client;
+mod commands;
+mod demo;
+mod exit;
+mod home;
+mod person;
+mod sign;
+mod up;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use artifact::{Digest, ProposalId, RunId, TaskId};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use wire::api::Propose;
+use wire::people::GrantRequest;
+
+use crate::commands::grant::TargetAdd;
+use crate::commands::review::Part;
+use crate::commands::{agent, audit, connect, doctor, grant, review, roles};
+use crate::home::Home;
+use crate::person::Terminal;
+
+#[derive(Parser)]
+#[command(name = "wetink", version, about = "AI agents propose, people sign, only then does anything run.", max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Global {
+    /// Machine-readable output.
+    #[arg(long, global = true)]
+    json: bool,
+    /// No remarks.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// People's door.
+    #[arg(long, global = true, env = "WETINK_SERVER", default_value = "http://localhost:7117")]
+    server: String,
+    /// Agents' door.
+    #[arg(long, global = true, env = "WETINK_AGENTS", default_value = "http://localhost:7118")]
+    agents_server: String,
+    /// The gateway's folder (default: ~/.wetink).
+    #[arg(long, global = true, env = "WETINK_HOME")]
+    dir: Option<PathBuf>,
+    /// SSH key to sign with (default: the first usual one in ~/.ssh).
+    #[arg(long, global = true, env = "WETINK_KEY")]
+    key: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Try it: throw-away data, a scripted agent, no network, no account.
+    Demo(demo::DemoArgs),
+    /// Run the gateway on this machine.
+    #[command(visible_alias = "serve")]
+    Up {
+        /// People's address.
+        #[arg(long, default_value = "127.0.0.1:7117")]
+        people: SocketAddr,
+        /// Agents' address.
+        #[arg(long, default_value = "127.0.0.1:7118")]
+        agents: SocketAddr,
+        /// File that holds the vault's passphrase (default: asked in the terminal; without one: a key file, which is weaker).
+        #[arg(long)]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Find ways around the gateway, and what does not hold here.
+    Doctor {
+        /// Folder to look through (default: here).
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Print what an agent's host needs, with a fresh pass for a task.
+    Connect {
+        /// claude-code, codex, cursor, vscode, goose or stdio.
+        host: String,
+        /// The task; without one, only the snippet is printed.
+        #[arg(long)]
+        task: Option<TaskId>,
+        /// How long the pass lives.
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+    },
+    /// Targets: where agents may propose something.
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// Tasks: what a person asked an agent to do, with a signed scope.
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Keys that may sign.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The policy in force.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Credentials of targets. They go straight to the guard.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// What would happen with an artifact? (agent side)
+    Check {
+        /// Target's name.
+        #[arg(long)]
+        target: String,
+        /// File with the artifact; `-` for standard input.
+        #[arg(default_value = "-")]
+        file: String,
+        /// The agent's pass.
+        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Hand an artifact in. (agent side)
+    Propose {
+        /// Target's name.
+        #[arg(long)]
+        target: String,
+        /// Why, for the person.
+        #[arg(long)]
+        purpose: String,
+        /// The proposal this is a new revision of.
+        #[arg(long)]
+        revises: Option<ProposalId>,
+        /// Seconds to wait.
+        #[arg(long, default_value_t = 0)]
+        wait: u8,
+        /// File with the artifact; `-` for standard input.
+        #[arg(default_value = "-")]
+        file: String,
+        /// The agent's pass.
+        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Wait for a decision. (agent side)
+    Wait {
+        /// Proposal.
+        id: ProposalId,
+        /// Seconds.
+        #[arg(long, default_value_t = 45)]
+        timeout: u64,
+        /// The agent's pass.
+        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// What waits for you.
+    Review {
+        /// Decided ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Everything about a proposal.
+    Show {
+        /// Proposal.
+        id: ProposalId,
+        /// The guard's own view, from its own copy of the bytes.
+        #[arg(long)]
+        from_guard: bool,
+    },
+    /// Sign and run once. Needs a person and a key.
+    Approve {
+        /// Proposal.
+        id: ProposalId,
+    },
+    /// Ask for changes.
+    Changes {
+        /// Proposal.
+        id: ProposalId,
+        /// What to change; the agent gets this sentence.
+        sentence: String,
+    },
+    /// Say no.
+    Reject {
+        /// Proposal.
+        id: ProposalId,
+        /// Why; the agent gets this sentence.
+        sentence: String,
+    },
+    /// Held results.
+    #[command(subcommand)]
+    Result(ResultCommand),
+    /// Run a proposal on this machine with your own login; the server sees neither credential nor result.
+    Run {
+        /// Proposal.
+        id: ProposalId,
+    },
+    /// The log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Receipts of runs.
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Press stop: `all`, `task:ID`, `target:NAME`, `agent:NAME` or `person:NAME`.
+    Stop {
+        /// What to stop.
+        scope: String,
+    },
+    /// Resume what was stopped (needs a signature).
+    Resume {
+        /// What was stopped.
+        scope: String,
+    },
+    /// The desk's view of the log.
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Bridge for hosts that speak MCP over standard input and output.
+    Mcp {
+        /// The agent's pass.
+        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Shell completion.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// The trusted process (started by `up`).
+    #[command(hide = true)]
+    Guard(roles::GuardArgs),
+    /// The front process (started by `up`).
+    #[command(hide = true)]
+    Desk(roles::DeskArgs),
+    /// A child of the guard.
+    #[command(hide = true)]
+    Executor,
+}
+
+#[derive(Subcommand)]
+enum TargetCommand {
+    /// Register a target (signed).
+    Add {
+        /// Short name.
+        name: String,
+        /// sqlite:/path/to/file or postgres://login@host:port/database, without a password.
+        address: String,
+        /// prod, staging, dev ...
+        #[arg(long, default_value = "dev")]
+        environment: String,
+        /// The person's own role: runs obey its rights and row-level security.
+        #[arg(long)]
+        mirror: Option<String>,
+        /// relation.column=personal (or health, secret); repeatable.
+        #[arg(long = "label")]
+        labels: Vec<String>,
+        /// Schemas where unqualified names are looked up; repeatable.
+        #[arg(long)]
+        search_path: Vec<String>,
+        /// PEM file with the server's root certificate.
+        #[arg(long)]
+        ca_file: Option<String>,
+        /// Name of the credential (`wetink secret set NAME`).
+        #[arg(long)]
+        credential: Option<String>,
+    },
+    /// Registered targets.
+    List,
+}
+
+#[derive(Subcommand)]
+enum TaskCommand {
+    /// Open a task with a signed scope.
+    New {
+        /// What you ask for, in your words.
+        title: String,
+        /// The agent's name.
+        #[arg(long)]
+        agent: String,
+        /// Target's name.
+        #[arg(long)]
+        target: String,
+        /// What it may do, e.g. "read main.orders(id,status)"; repeatable.
+        #[arg(long, required = true)]
+        may: Vec<String>,
+        /// Functions that reads may call, e.g. count; repeatable.
+        #[arg(long)]
+        function: Vec<String>,
+        /// Most rows of one run.
+        #[arg(long, default_value_t = 500)]
+        rows_per_run: u64,
+        /// Most rows of all runs that need no signature of their own.
+        #[arg(long, default_value_t = 5_000)]
+        rows_total: u64,
+        /// Reads inside the scope run and are released without a further signature.
+        #[arg(long)]
+        auto_reads: bool,
+        /// Minutes until it ends.
+        #[arg(long, default_value_t = 240)]
+        minutes: u32,
+    },
+    /// Open and recent tasks.
+    List,
+    /// Close a task (signed); its passes end with it.
+    Close {
+        /// Task.
+        task: TaskId,
+    },
+    /// A fresh pass for the task's agent.
+    Pass {
+        /// Task.
+        task: TaskId,
+        /// How long it lives.
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Enroll the first key with the token that `wetink up` printed.
+    Enroll {
+        /// Your name.
+        person: String,
+        /// The token.
+        #[arg(long)]
+        token: String,
+    },
+    /// Granted keys.
+    List,
+    /// Grant another key (signed).
+    Grant {
+        /// The person.
+        person: String,
+        /// File with the public key.
+        public_key: PathBuf,
+        /// admin, reviewer, auditor; repeatable.
+        #[arg(long = "role", default_value = "reviewer")]
+        roles: Vec<String>,
+    },
+    /// Revoke a key (signed).
+    Revoke {
+        /// Its fingerprint.
+        fingerprint: Digest,
+    },
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Put a shipped pack in force (signed): strict or solo-careful.
+    Set {
+        /// The pack.
+        pack: String,
+    },
+    /// The policy in force.
+    Show,
+}
+
+#[derive(Subcommand)]
+enum SecretCommand {
+    /// Store a credential, read from standard input.
+    Set {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ResultCommand {
+    /// A held result.
+    Show {
+        /// Run.
+        run: RunId,
+    },
+    /// Release a part to the agent (signed). Without columns: the counts only.
+    Release {
+        /// Run.
+        run: RunId,
+        /// Columns as they are; repeatable.
+        #[arg(long = "column")]
+        columns: Vec<String>,
+        /// Columns as stable tokens; repeatable.
+        #[arg(long = "mask")]
+        mask: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Newest entries.
+    Search(audit::SearchArgs),
+    /// Copy the log to a folder that verifies offline.
+    Export {
+        /// New folder.
+        folder: PathBuf,
+    },
+    /// Verify an exported log, offline.
+    Verify {
+        /// The folder.
+        folder: PathBuf,
+        /// The log's verifier key (default: the one in the folder, which proves less).
+        #[arg(long)]
+        log_key: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum ReceiptCommand {
+    /// The receipt of a run.
+    Get {
+        /// Run.
+        run: RunId,
+    },
+    /// Verify a receipt, offline.
+    Verify {
+        /// File; `-` for standard input.
+        file: String,
+        /// The log's verifier key.
+        #[arg(long)]
+        log_key: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Make the view anew from the log.
+    Rebuild,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The two roles that must not have more threads or memory than they need start before anything else is set up.
+    match cli.command {
+        Command::Executor => return execute::main(),
+        Command::Guard(args) => return roles::guard(args, cli.global.dir),
+        _ => {}
+    }
+    let json = cli.global.json;
+    let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let exit = exit::code(&error);
+            if json {
+                eprintln!("{}", serde_json::json!({ "error": format!("{error:#}"), "exit": exit as u8 }));
+            } else {
+                eprintln!("wetink: {error:#}");
+            }
+            exit.into()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let home = Home::find(cli.global.dir)?;
+    let agents_server = cli.global.agents_server;
+    let terminal = Terminal {
+        server: cli.global.server,
+        home: home.root().to_owned(),
+        key: cli.global.key,
+        json: cli.global.json,
+        quiet: cli.global.quiet,
+    };
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Up { people, agents, passphrase_file } => roles::up(&terminal, &home, people, agents, passphrase_file).await,
+        Command::Doctor { folder } => doctor::run(&terminal, &home, &folder),
+        Command::Connect { host, task: None, .. } => {
+            let text = connect::snippet(&host, &format!("{agents_server}/mcp"))?;
+            terminal.print(&text, || text.clone())
+        }
+        Command::Connect { host, task: Some(task), minutes } => {
+            let pass = grant::pass(&terminal, task, minutes).await?;
+            let text = connect::with_pass(&host, &pass)?;
+            terminal.print(&text, || text.clone())
+        }
+        Command::Target(TargetCommand::Add { name, address, environment, mirror, labels, search_path, ca_file, credential }) => {
+            let add = TargetAdd { name, address, environment, mirror, labels, search_path, ca_file, credential };
+            grant::target_add(&terminal, add).await
+        }
+        Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,
+        Command::Task(TaskCommand::New { title, agent, target, may, function, rows_per_run, rows_total, auto_reads, minutes }) => {
+            let request =
+                GrantRequest::Task { title, agent, target, may, functions: function, rows_per_run, rows_total, auto_reads, minutes };
+            grant::task_new(&terminal, request).await
+        }
+        Command::Task(TaskCommand::List) => grant::list(&terminal, "tasks").await,
+        Command::Task(TaskCommand::Close { task }) => grant::simple(&terminal, GrantRequest::CloseTask { task }, "the task is closed").await,
+        Command::Task(TaskCommand::Pass { task, minutes }) => {
+            let pass = grant::pass(&terminal, task, minutes).await?;
+            terminal.print(&pass, || pass.pass.clone())
+        }
+        Command::Key(KeyCommand::Enroll { person, token }) => roles::enroll(&terminal, &home, &person, &token),
+        Command::Key(KeyCommand::List) => grant::list(&terminal, "keys").await,
+        Command::Key(KeyCommand::Grant { person, public_key, roles }) => {
+            let key = sign::public_line(&public_key)?;
+            grant::simple(&terminal, GrantRequest::Key { person, key, roles }, "the key is granted").await
+        }
+        Command::Key(KeyCommand::Revoke { fingerprint }) => grant::revoke(&terminal, fingerprint).await,
+        Command::Policy(PolicyCommand::Set { pack }) => grant::simple(&terminal, GrantRequest::Policy { pack }, "the policy is in force").await,
+        Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
+        Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
+        Command::Check { target, file, token } => {
+            agent::check(&terminal, &agent::client(&agents_server, token)?, &target, agent::read_body(&file)?).await
+        }
+        Command::Propose { target, purpose, revises, wait, file, token } => {
+            let propose = Propose { target, body: agent::read_body(&file)?, purpose, task: None, revises, wait_s: Some(wait) };
+            agent::propose(&terminal, &agent::client(&agents_server, token)?, propose).await
+        }
+        Command::Wait { id, timeout, token } => agent::wait(&terminal, &agent::client(&agents_server, token)?, id, timeout).await,
+        Command::Review { all } => review::queue(&terminal, all).await,
+        Command::Show { id, from_guard: true } => roles::show_from_guard(&terminal, &home, id).await,
+        Command::Show { id, from_guard: false } => review::show(&terminal, id).await,
+        Command::Approve { id } => review::approve(&terminal, id).await,
+        Command::Changes { id, sentence } => review::decide(&terminal, id, "changes", &sentence).await,
+        Command::Reject { id, sentence } => review::decide(&terminal, id, "reject", &sentence).await,
+        Command::Result(ResultCommand::Show { run }) => review::held(&terminal, run).await,
+        Command::Result(ResultCommand::Release { run, columns, mask }) => {
+            let count_only = columns.is_empty() && mask.is_empty();
+            review::release(&terminal, run, &Part { columns, mask, count_only }).await
+        }
+        Command::Run { id } => review::run_here(&terminal, id).await,
+        Command::Audit(AuditCommand::Search(args)) => audit::search(&terminal, args).await,
+        Command::Audit(AuditCommand::Export { folder }) => audit::export(&terminal, &home, &folder),
+        Command::Audit(AuditCommand::Verify { folder, log_key }) => audit::verify(&terminal, &folder, log_key.as_deref()),
+        Command::Receipt(ReceiptCommand::Get { run }) => audit::receipt(&terminal, run).await,
+        Command::Receipt(ReceiptCommand::Verify { file, log_key }) => audit::receipt_verify(&terminal, &file, &log_key),
+        Command::Stop { scope } => grant::stop(&terminal, &scope).await,
+        Command::Resume { scope } => grant::simple(&terminal, GrantRequest::Resume { scope }, "resumed").await,
+        Command::Store(StoreCommand::Rebuild) => roles::rebuild(&terminal, &home).await,
+        Command::Mcp { token } => roles::mcp(&agents_server, token).await,
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "wetink", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Desk(args) => roles::desk(args, &home).await,
+        // Handled before the runtime was made.
+        Command::Guard(_) | Command::Executor => Ok(()),
+    }
+}

@@ -73,7 +73,9 @@ impl Refusal {
     /// What the agent can do about it, one sentence.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::NotAuthenticated => "Send the agent pass as `Authorization: Bearer ...`; ask the person for a new one with `wetink connect`.",
+            Self::NotAuthenticated => {
+                "Send the agent pass as `Authorization: Bearer ...`; ask the person for a new one with `wetink connect`."
+            }
             Self::OriginRefused => "Call the gateway at its own address, without a foreign Origin or Host header.",
             Self::Malformed => "Correct the request: the tool's input schema lists every accepted field and type.",
             Self::TooLarge => "Send less: an artifact has at most 1 MiB, a purpose at most 500 characters.",
@@ -81,7 +83,9 @@ impl Refusal {
             Self::UnknownTarget => "Use a target that list_targets names.",
             Self::UnknownProposal => "Use a proposal_id that list_proposals names.",
             Self::NotUnderstood => "Rewrite it as one plain statement without dynamic parts; use check to try it.",
-            Self::DeniedByPolicy => "Do not send it again; no signature can allow it. Use check to see which rule denies it.",
+            Self::DeniedByPolicy => {
+                "Do not send it again; no signature can allow it. Use check to see which rule denies it."
+            }
             Self::SlowDown => "Wait as long as retry_after_s says, then continue with what is pending.",
             Self::Stopped => "A person pressed stop. Do nothing until they open a task again.",
             Self::WrongState => "Read the proposal with get_proposal; this step is not possible in its present state.",

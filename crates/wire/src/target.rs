@@ -102,7 +102,9 @@ impl Registration {
             return Err(RegistrationError::Name(shown));
         }
         let text = |what: &'static str, value: &str| {
-            let bad = value.is_empty() || value.len() > 255 || value.chars().any(|c| artifact::has_hidden(c) || c == '\n' || c == '\t');
+            let bad = value.is_empty()
+                || value.len() > 255
+                || value.chars().any(|c| artifact::has_hidden(c) || c == '\n' || c == '\t');
             if bad { Err(RegistrationError::Text(what)) } else { Ok(()) }
         };
         text("environment", &self.environment)?;
@@ -113,7 +115,10 @@ impl Registration {
             text("label", label)?;
         }
         if self.statement_timeout_ms == 0 || self.statement_timeout_ms > Self::STATEMENT_TIMEOUT_LIMIT_MS {
-            return Err(RegistrationError::Limit("statement timeout in milliseconds", Self::STATEMENT_TIMEOUT_LIMIT_MS));
+            return Err(RegistrationError::Limit(
+                "statement timeout in milliseconds",
+                Self::STATEMENT_TIMEOUT_LIMIT_MS,
+            ));
         }
         if self.result_rows_max == 0 || self.result_rows_max > Self::RESULT_ROWS_LIMIT {
             return Err(RegistrationError::Limit("most rows of a result", Self::RESULT_ROWS_LIMIT));

@@ -1,0 +1,120 @@
+use std::collections::BTreeSet;
+
+use artifact::effect::Verb;
+use artifact::{Effect, visible};
+
+use crate::{Analysis, Code, Finding, sentence};
+
+/// Most findings kept; the first of each kind come first anyway.
+const MAX_FINDINGS: usize = 200;
+
+/// An analysis in the making.
+pub(crate) struct Draft {
+    pub(crate) effect: Effect,
+    pub(crate) statements: u32,
+    /// Relations of which every row is changed or deleted.
+    pub(crate) all_rows: BTreeSet<String>,
+    findings: Vec<Finding>,
+    understood: bool,
+}
+
+impl Draft {
+    pub(crate) fn new() -> Self {
+        Self {
+            effect: Effect::empty(),
+            statements: 0,
+            all_rows: BTreeSet::new(),
+            findings: Vec::new(),
+            understood: true,
+        }
+    }
+
+    /// Adds a finding once. A blocking code makes the artifact not understood, even if the list is full.
+    pub(crate) fn note(&mut self, code: Code, span: Option<(usize, usize)>, sentence: impl Into<String>) {
+        if code.blocks() {
+            self.understood = false;
+        }
+        let finding = Finding { code, severity: code.severity(), span, sentence: sentence.into() };
+        if self.findings.len() < MAX_FINDINGS && !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// True if the text checks found the artifact too large or too deep for a parser.
+    pub(crate) fn cannot_parse(&self) -> bool {
+        self.findings.iter().any(|f| matches!(f.code, Code::TooLarge | Code::NestedTooDeep))
+    }
+
+    pub(crate) fn claim(&mut self, relation: &str, verb: Verb) {
+        self.effect.relation_mut(relation).verbs.push(verb);
+    }
+
+    pub(crate) fn claim_read(&mut self, relation: &str, column: &str) {
+        let used = self.effect.relation_mut(relation);
+        used.verbs.push(Verb::Read);
+        used.reads.push(column.to_owned());
+    }
+
+    pub(crate) fn claim_write(&mut self, relation: &str, verb: Verb, column: &str) {
+        let used = self.effect.relation_mut(relation);
+        used.verbs.push(verb);
+        used.writes.push(column.to_owned());
+    }
+
+    /// Nothing of what was claimed so far is run, only planned: it reads definitions and statistics.
+    pub(crate) fn only_planned(&mut self) {
+        for relation in &mut self.effect.relations {
+            relation.verbs = vec![Verb::Read];
+            relation.reads.append(&mut relation.writes);
+        }
+        self.effect.verb = Verb::Read;
+        self.all_rows.clear();
+        self.findings.retain(|f| {
+            !matches!(
+                f.code,
+                Code::NoWhere
+                    | Code::RowLocks
+                    | Code::Cascades
+                    | Code::WritingCte
+                    | Code::SequenceAdvanced
+                    | Code::WritesView
+            )
+        });
+    }
+
+    pub(crate) fn finish(mut self) -> Analysis {
+        self.effect.normalize();
+        for relation in &mut self.effect.relations {
+            // One spelling: `*` says all that the others say.
+            for list in [&mut relation.reads, &mut relation.writes] {
+                if list.iter().any(|c| c == "*") {
+                    *list = vec!["*".to_owned()];
+                }
+            }
+        }
+        if self.effect.to_canonical().len() > Effect::MAX_BYTES {
+            self.note(Code::EffectTooLarge, None, "The effect is too large to be shown and signed.");
+            self.effect.relations.clear();
+            self.effect.functions.clear();
+        }
+        if !self.understood {
+            self.effect.verb = Verb::Define;
+        }
+        self.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.span.cmp(&b.span)).then(a.code.cmp(&b.code)));
+        let sentence = sentence::sentence(&self.effect, &self.findings, self.understood, &self.all_rows);
+        Analysis {
+            understood: self.understood,
+            effect: self.effect,
+            findings: self.findings,
+            statements: self.statements,
+            sentence,
+        }
+    }
+}
+
+/// A name for a sentence: hidden characters escaped, cut to a readable length.
+pub(crate) fn quoted(name: &str) -> String {
+    let shown: String = name.chars().take(80).collect();
+    let dots = if shown.len() < name.len() { "…" } else { "" };
+    format!("`{}{dots}`", visible(&shown).replace('\n', "⏎"))
+}

@@ -1,0 +1,266 @@
+//! Names against the catalog: which relation or function a name means, and what using it entails.
+
+use std::collections::{BTreeSet, HashMap};
+
+use artifact::catalog::{Catalog, Function, Relation, RelationKind, Volatility};
+use artifact::effect::Verb;
+use artifact::has_hidden;
+
+use super::names;
+use crate::Code;
+use crate::draft::{Draft, quoted};
+
+/// Most relations followed behind one write, which also bounds the depth of the recursion.
+const MAX_CONSEQUENCES: usize = 500;
+
+pub(super) type Span = Option<(usize, usize)>;
+
+/// The catalog, indexed, with the order in which names are looked up.
+pub(super) struct Resolver<'a> {
+    relations: HashMap<&'a str, &'a Relation>,
+    functions: HashMap<&'a str, &'a Function>,
+    path: Vec<&'a str>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(catalog: &'a Catalog) -> Self {
+        let mut path: Vec<&str> = catalog.search_path.iter().map(String::as_str).collect();
+        // The server looks there first unless the path says otherwise.
+        if !path.contains(&"pg_catalog") {
+            path.insert(0, "pg_catalog");
+        }
+        Self {
+            relations: catalog.relations.iter().map(|r| (r.name.as_str(), r)).collect(),
+            functions: catalog.functions.iter().map(|f| (f.name.as_str(), f)).collect(),
+            path,
+        }
+    }
+
+    /// The relation a name means; none after noting why it is not known.
+    pub(super) fn relation(&self, schema: &str, name: &str, span: Span, draft: &mut Draft) -> Option<&'a Relation> {
+        let shown = if schema.is_empty() { name.to_owned() } else { format!("{schema}.{name}") };
+        if !is_plain(schema) || !is_plain(name) {
+            draft.note(
+                Code::AmbiguousName,
+                span,
+                format!("The name {} cannot be shown without doubt.", quoted(&shown)),
+            );
+            return None;
+        }
+        let found = self.find_relation(schema, name);
+        if found.is_none() {
+            draft.note(Code::UnknownRelation, span, format!("The target has no relation {}.", quoted(&shown)));
+        }
+        found
+    }
+
+    /// The same, quietly. A name as the system's own tables have it is never looked for elsewhere.
+    pub(super) fn find_relation(&self, schema: &str, name: &str) -> Option<&'a Relation> {
+        let at = |schema: &str| self.relations.get(format!("{schema}.{name}").as_str()).copied();
+        if !schema.is_empty() {
+            return at(schema);
+        }
+        if name.starts_with("pg_") {
+            return at("pg_catalog");
+        }
+        self.path.iter().find_map(|schema| at(schema))
+    }
+
+    /// Where an unqualified new name is made.
+    pub(super) fn creation_schema(&self) -> &'a str {
+        self.path.iter().find(|s| **s != "pg_catalog").copied().unwrap_or("public")
+    }
+
+    /// Notes a read of `column` (`*` for all) and what follows from it.
+    pub(super) fn read(&self, relation: &'a Relation, column: &str, draft: &mut Draft) {
+        draft.claim_read(&relation.name, column);
+        self.touch(relation, draft);
+    }
+
+    /// Notes that rows of the relation are looked at, whatever columns are read of it.
+    pub(super) fn touch(&self, relation: &'a Relation, draft: &mut Draft) {
+        draft.claim(&relation.name, Verb::Read);
+        match relation.kind {
+            RelationKind::View => {
+                let sentence = format!("{} is a view.", quoted(&relation.name));
+                draft.note(Code::ViewRead, None, sentence);
+                for behind in &relation.reads_from {
+                    draft.claim_read(behind, "*");
+                    if let Some(Relation { kind: RelationKind::Foreign, .. }) = self.relations.get(behind.as_str()) {
+                        foreign(behind, draft);
+                    }
+                }
+            }
+            RelationKind::Foreign => foreign(&relation.name, draft),
+            RelationKind::Table | RelationKind::MaterializedView | RelationKind::Sequence => {}
+        }
+        if !relation.rules.is_empty() {
+            rules(relation, draft);
+        }
+        if relation.row_security {
+            let sentence = format!("Row-level security is on for {}.", quoted(&relation.name));
+            draft.note(Code::RowSecurity, None, sentence);
+        }
+    }
+
+    /// Notes that rows are written, with everything that follows: triggers, rules, cascades, what is behind a view.
+    pub(super) fn write(&self, relation: &'a Relation, verb: Verb, columns: &[String], span: Span, draft: &mut Draft) {
+        draft.claim(&relation.name, verb);
+        for column in columns {
+            draft.claim_write(&relation.name, verb, column);
+        }
+        if relation.name.starts_with("pg_catalog.") || relation.name.starts_with("information_schema.") {
+            let sentence = format!("{} belongs to the server itself.", quoted(&relation.name));
+            draft.note(Code::SystemCatalog, span, sentence);
+        }
+        let mut seen = BTreeSet::new();
+        self.consequences(relation, verb, span, &mut seen, draft);
+    }
+
+    fn consequences(
+        &self,
+        relation: &'a Relation,
+        verb: Verb,
+        span: Span,
+        seen: &mut BTreeSet<(&'a str, Verb)>,
+        draft: &mut Draft,
+    ) {
+        if !seen.insert((relation.name.as_str(), verb)) {
+            return;
+        }
+        if seen.len() > MAX_CONSEQUENCES {
+            return draft.note(Code::EffectTooLarge, span, "More relations follow than analysis goes after.");
+        }
+        if !relation.triggers.is_empty() {
+            let names = relation.triggers.iter().take(5).map(|t| quoted(t)).collect::<Vec<_>>().join(", ");
+            let sentence = format!("Triggers of {} may fire: {names}.", quoted(&relation.name));
+            draft.note(Code::TriggerNotFollowed, span, sentence);
+        }
+        if !relation.rules.is_empty() {
+            rules(relation, draft);
+        }
+        if relation.row_security {
+            let sentence = format!("Row-level security is on for {}.", quoted(&relation.name));
+            draft.note(Code::RowSecurity, None, sentence);
+        }
+        let follow = |name: &'a String, verb: Verb, seen: &mut _, draft: &mut Draft| match self
+            .relations
+            .get(name.as_str())
+        {
+            Some(next) => self.consequences(next, verb, span, seen, draft),
+            None => draft.note(Code::UnknownRelation, span, format!("The target has no relation {}.", quoted(name))),
+        };
+        match relation.kind {
+            RelationKind::Foreign => foreign(&relation.name, draft),
+            RelationKind::View => {
+                let sentence = format!("Rows are written through the view {}.", quoted(&relation.name));
+                draft.note(Code::WritesView, span, sentence);
+                for behind in &relation.reads_from {
+                    draft.claim_read(behind, "*");
+                    draft.claim_write(behind, verb, "*");
+                    follow(behind, verb, seen, draft);
+                }
+            }
+            RelationKind::Table | RelationKind::MaterializedView | RelationKind::Sequence => {}
+        }
+        if matches!(verb, Verb::Update | Verb::Delete | Verb::Define) {
+            for next in &relation.cascades_to {
+                let sentence =
+                    format!("Foreign keys carry changes of {} on to {}.", quoted(&relation.name), quoted(next));
+                draft.note(Code::Cascades, span, sentence);
+                draft.claim_write(next, Verb::Update, "*");
+                follow(next, Verb::Update, seen, draft);
+                if verb != Verb::Update {
+                    draft.claim(next, Verb::Delete);
+                    follow(next, Verb::Delete, seen, draft);
+                }
+            }
+        }
+    }
+
+    /// Every function that a call by this name may reach; overloading may choose any of them.
+    pub(super) fn candidates(&self, schema: &str, name: &str) -> Vec<&'a Function> {
+        let at = |schema: &str| self.functions.get(format!("{schema}.{name}").as_str()).copied();
+        if schema.is_empty() {
+            self.path.iter().filter_map(|schema| at(schema)).collect()
+        } else {
+            at(schema).into_iter().collect()
+        }
+    }
+
+    /// Notes a call and judges it by the worst function it may reach.
+    pub(super) fn call(&self, schema: &str, name: &str, span: Span, draft: &mut Draft) {
+        let shown = if schema.is_empty() { name.to_owned() } else { format!("{schema}.{name}") };
+        if !is_plain(schema) || !is_plain(name) {
+            draft.note(
+                Code::AmbiguousName,
+                span,
+                format!("The name {} cannot be shown without doubt.", quoted(&shown)),
+            );
+        }
+        let found = self.candidates(schema, name);
+        if found.is_empty() {
+            let schema = if schema.is_empty() { "pg_catalog" } else { schema };
+            draft.effect.functions.push(format!("{schema}.{name}").to_lowercase());
+        }
+        draft.effect.functions.extend(found.iter().map(|f| f.name.to_lowercase()));
+        if names::is_dangerous(name) {
+            let sentence = format!("{} reaches beyond the statement.", quoted(&shown));
+            return draft.note(Code::DangerousFunction, span, sentence);
+        }
+        if name == "current_setting" {
+            draft.note(Code::ShowsSetting, span, "A setting of the server or of the session is read.");
+        }
+        let own = schema.is_empty() || schema == "pg_catalog";
+        let sequence = own && names::SEQUENCE_WRITERS.contains(&name);
+        let harmless = own && (sequence || names::HARMLESS_VOLATILE.contains(&name));
+        if found.is_empty() && !harmless {
+            draft.note(Code::UnknownFunction, span, format!("The target has no function {}.", quoted(&shown)));
+        }
+        for function in found {
+            let shown = quoted(&function.name);
+            let own = function.name.starts_with("pg_catalog.");
+            if function.security_definer {
+                draft.note(Code::SecurityDefiner, span, format!("{shown} runs with its owner's rights."));
+            }
+            match function.volatility {
+                Volatility::Volatile if !(own && harmless && !function.user_code) => {
+                    draft.note(Code::VolatileFunction, span, format!("{shown} is volatile: it may do anything."));
+                }
+                Volatility::Stable if function.user_code && !own => {
+                    draft.note(
+                        Code::UserFunctionReads,
+                        span,
+                        format!("{shown} is written by users and may read any relation."),
+                    );
+                }
+                Volatility::Immutable if function.user_code && !own => {
+                    draft.note(Code::UserFunction, span, format!("{shown} is written by users."));
+                }
+                Volatility::Volatile | Volatility::Stable | Volatility::Immutable => {}
+            }
+        }
+    }
+
+    /// `(row).name` and `alias.name` may call a function instead of naming a column.
+    pub(super) fn attribute(&self, name: &str, span: Span, draft: &mut Draft) {
+        let users = self.candidates("", name).into_iter().any(|f| f.user_code || f.volatility == Volatility::Volatile);
+        if users || names::is_dangerous(name) {
+            self.call("", name, span, draft);
+        }
+    }
+}
+
+fn foreign(name: &str, draft: &mut Draft) {
+    draft.note(Code::ForeignRelation, None, format!("The data of {} is on another server.", quoted(name)));
+}
+
+fn rules(relation: &Relation, draft: &mut Draft) {
+    let sentence = format!("Rewrite rules apply to {}.", quoted(&relation.name));
+    draft.note(Code::RuleNotFollowed, None, sentence);
+}
+
+/// True if the name has one reading inside a dotted, comma-separated list.
+pub(super) fn is_plain(name: &str) -> bool {
+    name != "*" && !name.contains('.') && !name.chars().any(|c| has_hidden(c) || c == '\n' || c == '\t')
+}

@@ -1,0 +1,135 @@
+use std::collections::BTreeSet;
+
+use artifact::effect::{Grade, RelationUse, Rows, Verb};
+use artifact::{Effect, visible};
+
+use crate::{Analysis, Code, Finding};
+
+/// Most relations named in one sentence; the effect itself lists them all.
+const MAX_NAMED: usize = 6;
+
+/// The effect in plain words, e.g. `Changes rows of main.orders: status; reads main.customers: id`.
+pub(crate) fn sentence(effect: &Effect, findings: &[Finding], understood: bool, all_rows: &BTreeSet<String>) -> String {
+    if !understood {
+        let why = findings.iter().find(|f| f.code.blocks()).map_or("unknown", |f| f.sentence.as_str());
+        return format!("NOT UNDERSTOOD: {why}");
+    }
+    let mut used: Vec<&RelationUse> = effect.relations.iter().collect();
+    used.sort_by_key(|r| std::cmp::Reverse(strongest(r)));
+    let mut parts: Vec<String> = used.iter().take(MAX_NAMED).map(|r| clause(r, all_rows.contains(&r.name))).collect();
+    if used.len() > MAX_NAMED {
+        parts.push(format!("and {} more relations", used.len() - MAX_NAMED));
+    }
+    if parts.is_empty() {
+        parts.push(
+            if effect.verb == Verb::Read { "Reads no table" } else { "Changes the schema or a right" }.to_owned(),
+        );
+    }
+    if effect.commits_itself {
+        parts.push("the database commits this by itself".to_owned());
+    }
+    let text = parts.join("; ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// One line for the top of the page, e.g. `CHANGES 37 of 5,311 rows in main.orders`.
+///
+/// `rows` is what a preview or an estimate said; none says so in words.
+pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
+    if !analysis.understood {
+        return "NOT UNDERSTOOD".to_owned();
+    }
+    let effect = &analysis.effect;
+    let mut hit = effect.relations.iter().filter(|r| strongest(r) == effect.verb);
+    let Some(first) = hit.next() else {
+        return if effect.verb == Verb::Read { "READS no table" } else { "CHANGES the schema or a right" }.to_owned();
+    };
+    let others = hit.count();
+    let verb = match effect.verb {
+        Verb::Read => "READS",
+        Verb::Insert => "ADDS",
+        Verb::Update if first.verbs.contains(&Verb::Insert) => "CHANGES OR ADDS",
+        Verb::Update => "CHANGES",
+        Verb::Delete if first.verbs.iter().any(|v| matches!(v, Verb::Insert | Verb::Update)) => "DELETES AND CHANGES",
+        Verb::Delete => "DELETES",
+        Verb::Define => "CHANGES THE DEFINITION of",
+    };
+    let place = match effect.verb {
+        Verb::Read => "from",
+        Verb::Insert => "to",
+        Verb::Update | Verb::Delete | Verb::Define => "in",
+    };
+    let amount = match (effect.verb, rows) {
+        (Verb::Define, _) => String::new(),
+        (Verb::Update | Verb::Delete, Some(Rows { count, of: Some(of), .. })) if count == of && of > 0 => {
+            format!(" ALL {} rows {place}", grouped(of))
+        }
+        (verb, Some(rows)) => {
+            let about = if rows.grade == Grade::Guess { "about " } else { "" };
+            let of = match rows.of {
+                Some(of) if verb != Verb::Insert => format!(" of {}", grouped(of)),
+                _ => String::new(),
+            };
+            let noun = if rows.count == 1 && of.is_empty() { "row" } else { "rows" };
+            format!(" {about}{}{of} {noun} {place}", grouped(rows.count))
+        }
+        (Verb::Update | Verb::Delete, None) if analysis.has(Code::NoWhere) => format!(" ALL rows {place}"),
+        (_, None) => format!(" an unknown number of rows {place}"),
+    };
+    let more = if others == 0 { String::new() } else { format!(" and {others} more") };
+    format!("{verb}{amount} {}{more}", visible(&first.name))
+}
+
+fn strongest(used: &RelationUse) -> Verb {
+    used.verbs.iter().copied().max().unwrap_or(Verb::Read)
+}
+
+fn clause(used: &RelationUse, all: bool) -> String {
+    let name = visible(&used.name);
+    let rows = if all { "ALL rows" } else { "rows" };
+    let has = |verb| used.verbs.contains(&verb);
+    match strongest(used) {
+        Verb::Define => format!("changes the definition of {name}"),
+        Verb::Delete if has(Verb::Update) => format!("deletes and changes {rows} of {name}{}", columns(&used.writes)),
+        Verb::Delete => format!("deletes {rows} of {name}"),
+        Verb::Update if used.writes.is_empty() => format!("locks rows of {name}"),
+        Verb::Update if has(Verb::Insert) => format!("adds or changes rows of {name}{}", columns(&used.writes)),
+        Verb::Update => format!("changes {rows} of {name}{}", columns(&used.writes)),
+        Verb::Insert => format!("adds rows to {name}{}", columns(&used.writes)),
+        Verb::Read if used.reads.is_empty() => format!("counts rows of {name}"),
+        Verb::Read => format!("reads {name}{}", columns(&used.reads)),
+    }
+}
+
+fn columns(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [star] if star == "*" => ": every column".to_owned(),
+        names => format!(": {}", names.iter().map(|n| visible(n)).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (5311, "5,311"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(n), text);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+fn take<T: Clone>(_: &T) {}
+
+fn with(credential: &vault::Credential) {
+    take(credential);
+}
+
+fn main() {}

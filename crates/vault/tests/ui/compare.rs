@@ -1,0 +1,5 @@
+fn with(one: &vault::Credential, other: &vault::Credential) -> bool {
+    one == other
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+fn with(credential: &vault::Credential) -> String {
+    format!("{credential:?}")
+}
+
+fn main() {}

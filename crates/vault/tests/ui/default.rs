@@ -1,0 +1,3 @@
+fn main() {
+    let _ = <vault::Credential as Default>::default();
+}

@@ -1,0 +1,5 @@
+fn with(credential: &vault::Credential) -> String {
+    credential.to_string()
+}
+
+fn main() {}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = vault::Credential(Vec::new().into());
+}

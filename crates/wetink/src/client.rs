@@ -1,0 +1,91 @@
+//! The terminal's and the scripts' HTTP client. Plain HTTP to this machine only: a session token or an agent pass never
+//! travels unencrypted over a network.
+
+use anyhow::{Context, Result, bail};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wire::api::RefusalAnswer;
+use wire::people::PersonError;
+
+use crate::exit::{Exit, Failure};
+
+/// Largest answer read, in bytes.
+const ANSWER_MAX: usize = 24 * 1024 * 1024;
+
+/// A client of one of the gateway's doors.
+pub(crate) struct Client {
+    http: HyperClient<HttpConnector, Full<Bytes>>,
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client for `base`, e.g. `http://localhost:7117`.
+    pub(crate) fn new(base: &str, token: Option<String>) -> Result<Self> {
+        let uri: Uri = base.parse().with_context(|| format!("`{}` is not an address", artifact::visible(base)))?;
+        let host = uri.host().unwrap_or_default();
+        if uri.scheme_str() != Some("http") || !["localhost", "127.0.0.1", "[::1]"].contains(&host) {
+            bail!("`{}` is not a gateway on this machine; use http://localhost:PORT", artifact::visible(base));
+        }
+        let http = HyperClient::builder(TokioExecutor::new()).build_http();
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// GET.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.send(Method::GET, path, Vec::new()).await
+    }
+
+    /// POST of a JSON body.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.send(Method::POST, path, serde_json::to_vec(body)?).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "application/json");
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        let response = self.http.request(request).await.map_err(|_| {
+            Failure::new(Exit::Error, format!("nothing answers at {}; start it with `wetink up`", self.base))
+        })?;
+        let status = response.status();
+        let collected = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+        let bytes = collected.map_err(|_| anyhow::anyhow!("the answer broke off or is too large"))?.to_bytes();
+        if status.is_success() {
+            let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+            return serde_json::from_slice(bytes).context("the gateway's answer has another form than expected; are both of one version?");
+        }
+        Err(failure(status, &bytes))
+    }
+}
+
+fn failure(status: StatusCode, bytes: &[u8]) -> anyhow::Error {
+    if let Ok(error) = serde_json::from_slice::<PersonError>(bytes) {
+        let exit = match error.code.as_str() {
+            "stale" => Exit::Stale,
+            "already_decided" | "rejected" | "denied" => Exit::Denied,
+            _ => Exit::Error,
+        };
+        return Failure::new(exit, format!("{} ({})", artifact::visible(&error.message), error.code));
+    }
+    if let Ok(refusal) = serde_json::from_slice::<RefusalAnswer>(bytes) {
+        let exit = match refusal.refused {
+            wire::Refusal::DeniedByPolicy | wire::Refusal::NotUnderstood | wire::Refusal::Stopped => Exit::Denied,
+            wire::Refusal::SlowDown | wire::Refusal::Unavailable => Exit::Pending,
+            _ => Exit::Error,
+        };
+        return Failure::new(exit, format!("{} ({})", artifact::visible(&refusal.message), refusal.refused.code()));
+    }
+    Failure::new(Exit::Error, format!("the gateway answered {status}"))
+}

@@ -1,0 +1,90 @@
+//! The agent's side, for scripts: check, propose, wait.
+
+use std::io::Read as _;
+
+use anyhow::Result;
+use artifact::{MAX_ARTIFACT_BYTES, ProposalId};
+use wire::api::{Check, CheckAnswer, ProposalAnswer, Propose, Status, WAIT_MAX_S};
+
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+use crate::person::Terminal;
+
+/// A client with the agent's pass.
+pub(crate) fn client(url: &str, pass: Option<String>) -> Result<Client> {
+    let pass = pass.ok_or_else(|| Failure::new(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)"))?;
+    Client::new(url, Some(pass))
+}
+
+/// The artifact: a file, or standard input for `-`.
+pub(crate) fn read_body(path: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    let limit = MAX_ARTIFACT_BYTES as u64 + 1;
+    if path == "-" {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(|error| Failure::new(Exit::Usage, format!("cannot read {path}: {error}")))?;
+        file.take(limit).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() > MAX_ARTIFACT_BYTES {
+        return Err(Failure::new(Exit::Usage, "the artifact is larger than 1 MiB; split it into smaller proposals"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        Failure::new(Exit::Usage, format!("the artifact is not UTF-8 at byte {}; send it as UTF-8 text", error.utf8_error().valid_up_to()))
+    })
+}
+
+/// What would happen.
+pub(crate) async fn check(terminal: &Terminal, client: &Client, target: &str, body: String) -> Result<()> {
+    let answer: CheckAnswer = client.post("/v1/check", &Check { target: target.to_owned(), body }).await?;
+    terminal.print(&answer, || {
+        let mut text = format!("{}: {}\n", answer.decision, artifact::visible(&answer.sentence));
+        for finding in &answer.findings {
+            text += &format!("  {} {}: {}\n", finding.severity, finding.code, artifact::visible(&finding.sentence));
+        }
+        for reason in &answer.reasons {
+            text += &format!("  rule {}\n", artifact::visible(reason));
+        }
+        text
+    })?;
+    if answer.decision == "deny" { Err(Failure::new(Exit::Denied, answer.message)) } else { Ok(()) }
+}
+
+/// Hands it in.
+pub(crate) async fn propose(terminal: &Terminal, client: &Client, propose: Propose) -> Result<()> {
+    let wait = propose.wait_s.unwrap_or(0).min(WAIT_MAX_S);
+    let answer: ProposalAnswer = client.post(&format!("/v1/proposals?wait={wait}"), &propose).await?;
+    done(terminal, &answer)
+}
+
+/// Waits for a decision.
+pub(crate) async fn wait(terminal: &Terminal, client: &Client, id: ProposalId, timeout_s: u64) -> Result<()> {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(timeout_s);
+    loop {
+        let left = until.saturating_duration_since(std::time::Instant::now()).as_secs().min(u64::from(WAIT_MAX_S));
+        let answer: ProposalAnswer = client.get(&format!("/v1/proposals/{id}?wait={left}")).await?;
+        if answer.status.is_final() || left == 0 {
+            return done(terminal, &answer);
+        }
+    }
+}
+
+fn done(terminal: &Terminal, answer: &ProposalAnswer) -> Result<()> {
+    terminal.print(answer, || {
+        let mut text = format!("{} r{} {}: {}\n", answer.proposal_id, answer.revision, answer.status.as_str(), answer.message);
+        if let Some(reason) = &answer.reason {
+            text += &format!("  reason: {}\n", artifact::visible(reason));
+        }
+        if let Some(result) = &answer.result {
+            text += &format!("  result: {}\n", artifact::visible(&result.to_string()));
+        }
+        text
+    })?;
+    match answer.status {
+        Status::Released => Ok(()),
+        Status::Denied | Status::Rejected => Err(Failure::new(Exit::Denied, "it will not run")),
+        Status::Stale => Err(Failure::new(Exit::Stale, "what was shown no longer held")),
+        status if !status.is_final() => Err(Failure::new(Exit::Pending, "nobody has decided yet")),
+        _ => Err(Failure::new(Exit::Error, "it did not happen")),
+    }
+}

@@ -1,0 +1,188 @@
+//! Granting: keys, targets, tasks, policy. Each is a statement that a person signs.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use artifact::{Digest, TaskId};
+use wire::people::{GrantRequest, NewPass, Overview};
+use wire::target::{Address, Registration, Tls};
+
+use crate::exit::{Exit, Failure};
+use crate::person::{Terminal, line};
+
+/// `target add` as given on the command line.
+pub(crate) struct TargetAdd {
+    /// Name.
+    pub(crate) name: String,
+    /// `sqlite:/path/to/file` or `postgres://login@host:port/database`.
+    pub(crate) address: String,
+    /// Environment.
+    pub(crate) environment: String,
+    /// The person's role for mirrored runs.
+    pub(crate) mirror: Option<String>,
+    /// Labels, `relation.column=label`.
+    pub(crate) labels: Vec<String>,
+    /// Search path.
+    pub(crate) search_path: Vec<String>,
+    /// Root certificate.
+    pub(crate) ca_file: Option<String>,
+    /// Name of the credential in the vault.
+    pub(crate) credential: Option<String>,
+}
+
+/// Reads an address. Passwords do not belong into addresses: they go to the guard by `secret set`.
+pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
+    let usage = |why: &str| Failure::new(Exit::Usage, why.to_owned());
+    let labels: BTreeMap<String, String> = add
+        .labels
+        .iter()
+        .map(|l| l.split_once('=').map(|(c, l)| (c.to_owned(), l.to_owned())).ok_or_else(|| usage("a label has the form relation.column=personal")))
+        .collect::<Result<_>>()?;
+    let (address, run_as, credential) = if let Some(path) = add.address.strip_prefix("sqlite:") {
+        let path = std::fs::canonicalize(path).map_err(|_| usage("there is no such SQLite file; give the path of an existing one"))?;
+        let path = path.to_str().ok_or_else(|| usage("the path is not UTF-8"))?.to_owned();
+        (Address::Sqlite { path }, "owner".to_owned(), None)
+    } else if let Some(rest) = add.address.strip_prefix("postgres://").or_else(|| add.address.strip_prefix("postgresql://")) {
+        let form = "use postgres://login@host:port/database, without a password";
+        let (login, rest) = rest.split_once('@').ok_or_else(|| usage(form))?;
+        if login.contains(':') {
+            return Err(usage("the address holds a password; leave it out and store it with `wetink secret set NAME`"));
+        }
+        let (host, database) = rest.rsplit_once('/').ok_or_else(|| usage(form))?;
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().map_err(|_| usage("the port is not a number"))?),
+            None => (host, 5432),
+        };
+        // A socket's folder is written with %2F, as libpq does.
+        let host = host.replace("%2F", "/").replace("%2f", "/");
+        let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
+        let run_as = add.mirror.clone().unwrap_or_else(|| login.to_owned());
+        let address = Address::Postgresql {
+            host,
+            port,
+            database: database.to_owned(),
+            login: login.to_owned(),
+            mirror: add.mirror,
+            tls: if local { Tls::Disable } else { Tls::Require },
+            ca_file: add.ca_file,
+            search_path: if add.search_path.is_empty() { vec!["public".to_owned()] } else { add.search_path },
+        };
+        (address, run_as, add.credential)
+    } else {
+        return Err(usage("a target is sqlite:/path/to/file or postgres://login@host:port/database"));
+    };
+    let registration = Registration {
+        name: add.name,
+        address,
+        environment: add.environment,
+        run_as,
+        credential,
+        statement_timeout_ms: 30_000,
+        result_rows_max: 1_000,
+        labels,
+    };
+    registration.check().map_err(|error| usage(&error.to_string()))?;
+    Ok(registration)
+}
+
+/// Registers a target.
+pub(crate) async fn target_add(terminal: &Terminal, add: TargetAdd) -> Result<()> {
+    let registration = registration(add)?;
+    let client = terminal.sign_in().await?;
+    let name = registration.name.clone();
+    terminal.grant(&client, GrantRequest::Target { registration }).await?;
+    terminal.print(&serde_json::json!({ "target": name }), || format!("target {name} is registered"))
+}
+
+/// What is granted.
+pub(crate) async fn list(terminal: &Terminal, what: &str) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let overview: Overview = client.get("/api/v1/overview").await?;
+    let registry = overview.registry;
+    match what {
+        "targets" => terminal.print(&registry.targets, || {
+            let line = |t: &wire::socket::TargetView| {
+                format!("{:<20} {:<16} {:<8} {}\n", t.registration.name, t.registration.kind(), t.registration.environment, t.fingerprint)
+            };
+            registry.targets.iter().map(line).collect()
+        }),
+        "keys" => terminal.print(&registry.keys, || {
+            let line = |k: &wire::socket::KeyView| {
+                let state = k.revoked_at.map_or("granted".to_owned(), |at| format!("revoked {at}"));
+                format!("{:<16} {:<24} {state}  {}\n", artifact::visible(&k.person), k.roles.join(","), k.fingerprint)
+            };
+            registry.keys.iter().map(line).collect()
+        }),
+        _ => terminal.print(&registry.tasks, || {
+            let line = |t: &wire::socket::TaskView| {
+                let value = |name| line(&t.statement, name).unwrap_or_default();
+                let state = t.closed_at.map_or_else(|| format!("open until {}", value("not-after")), |at| format!("closed {at}"));
+                format!("{:<16} {state}  {}  {} rows used\n", value("task"), artifact::visible(value("title")), t.rows_used)
+            };
+            registry.tasks.iter().map(line).collect()
+        }),
+    }
+}
+
+/// `task new`.
+pub(crate) async fn task_new(terminal: &Terminal, request: GrantRequest) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let statement = terminal.grant(&client, request).await?;
+    let task = line(&statement, "task").unwrap_or_default().to_owned();
+    terminal.print(&serde_json::json!({ "task": task }), || format!("task {task} is open\n  connect an agent: wetink connect claude-code --task {task}"))
+}
+
+/// A pass for an agent.
+pub(crate) async fn pass(terminal: &Terminal, task: TaskId, minutes: u32) -> Result<NewPass> {
+    let client = terminal.sign_in().await?;
+    client.post("/api/v1/passes", &serde_json::json!({ "task": task, "minutes": minutes })).await
+}
+
+/// Anything else that is a signed statement and nothing more.
+pub(crate) async fn simple(terminal: &Terminal, request: GrantRequest, done: &str) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    terminal.grant(&client, request).await?;
+    terminal.print(&serde_json::json!({ "done": done }), || done.to_owned())
+}
+
+/// Presses stop. No signature: stopping is always free.
+pub(crate) async fn stop(terminal: &Terminal, scope: &str) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    client.post::<serde_json::Value>("/api/v1/stop", &serde_json::json!({ "scope": scope })).await?;
+    terminal.print(&serde_json::json!({ "stopped": scope }), || format!("stopped: {scope}. Resume with `wetink resume {scope}` (needs a signature)."))
+}
+
+/// Revokes a key.
+pub(crate) async fn revoke(terminal: &Terminal, fingerprint: Digest) -> Result<()> {
+    simple(terminal, GrantRequest::RevokeKey { fingerprint }, "the key is revoked").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(address: &str) -> TargetAdd {
+        TargetAdd {
+            name: "shop".into(),
+            address: address.into(),
+            environment: "dev".into(),
+            mirror: None,
+            labels: vec!["public.customers.email=personal".into()],
+            search_path: vec![],
+            ca_file: None,
+            credential: Some("shop".into()),
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_and_passwords_refused() {
+        let made = registration(add("postgres://app@db.example:5433/shop")).unwrap();
+        let Address::Postgresql { host, port, tls, .. } = &made.address else { panic!("PostgreSQL") };
+        assert_eq!((host.as_str(), *port, *tls), ("db.example", 5433, Tls::Require));
+        let socket = registration(add("postgres://app@%2Frun%2Fpostgresql/shop")).unwrap();
+        assert!(matches!(&socket.address, Address::Postgresql { host, tls: Tls::Disable, .. } if host == "/run/postgresql"));
+        for bad in ["postgres://app:pw@h/shop", "mysql://x@h/d", "sqlite:/no/such/file", "postgres://h/shop", "postgres://a@h:x/shop"] {
+            assert!(registration(add(bad)).is_err(), "{bad}");
+        }
+    }
+}

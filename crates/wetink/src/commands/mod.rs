@@ -1,0 +1,10 @@
+//! One file a noun.
+
+pub(crate) mod agent;
+pub(crate) mod audit;
+pub(crate) mod connect;
+pub(crate) mod doctor;
+pub(crate) mod evidence;
+pub(crate) mod grant;
+pub(crate) mod review;
+pub(crate) mod roles;

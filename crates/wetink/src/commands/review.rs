@@ -1,0 +1,213 @@
+//! Deciding in a terminal: the same facts in the same order as the page, from the same renderer.
+
+use anyhow::Result;
+use artifact::claim::Signed;
+use artifact::{Artifact, Digest, Kind, ProposalId, RunId};
+use wire::api::Status;
+use wire::people::{HeldView, QueueRow, ReviewView, Selection, ToSign};
+
+use crate::exit::{Exit, Failure};
+use crate::person::{Terminal, line};
+
+/// What waits.
+pub(crate) async fn queue(terminal: &Terminal, all: bool) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let group = if all { "all" } else { "pending" };
+    let rows: Vec<QueueRow> = client.get(&format!("/api/v1/queue?group={group}")).await?;
+    terminal.print(&rows, || {
+        if rows.is_empty() {
+            return "Nothing waits.".to_owned();
+        }
+        let line = |row: &QueueRow| {
+            let risk = format!("{:?}", row.risk).to_uppercase();
+            let scope = if row.in_scope { "in task" } else { "out of task" };
+            let (headline, target) = (artifact::visible(&row.headline), artifact::visible(&row.target));
+            format!("{:<16} {:<8} {risk:<7} {headline}  [{target}, {scope}]\n", row.id, row.status.as_str())
+        };
+        rows.iter().map(line).collect()
+    })
+}
+
+/// Everything about one proposal.
+pub(crate) async fn show(terminal: &Terminal, id: ProposalId, from_guard: bool) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    if from_guard {
+        let text: String = client.get(&format!("/api/v1/from-guard/{id}")).await?;
+        return terminal.print(&text, || artifact::visible(&text));
+    }
+    let view: ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
+    terminal.print(&view, || desk::plain(&view))
+}
+
+/// The statement must say what this terminal shows, or nothing is signed. The desk is not believed.
+fn statement_fits(view: &ReviewView, statement: &str) -> Result<()> {
+    let wrong = |what: &str| {
+        Err(Failure::new(Exit::Unverified, format!("the statement and what is shown differ in {what}; nothing was signed")))
+    };
+    let kind: Kind = view.kind.parse()?;
+    let artifact = Artifact::new(kind, view.artifact.clone().into_bytes())?;
+    let parsed = approve::statement::Approval::parse(statement);
+    let Ok(parsed) = parsed else { return wrong("its form") };
+    if parsed.artifact != artifact.digest() {
+        return wrong("the artifact");
+    }
+    if parsed.effect != view.effect.digest() {
+        return wrong("the effect");
+    }
+    if parsed.kind != kind || parsed.proposal != view.row.id || parsed.revision != view.row.revision {
+        return wrong("the proposal");
+    }
+    if parsed.target_name != view.row.target || parsed.target_fingerprint != view.registration.fingerprint() {
+        return wrong("the target");
+    }
+    Ok(())
+}
+
+/// Shows, arms, signs, runs.
+pub(crate) async fn approve(terminal: &Terminal, id: ProposalId) -> Result<()> {
+    terminal.needs_person("approve")?;
+    let client = terminal.sign_in().await?;
+    let view: ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
+    eprint!("{}", desk::plain(&view));
+    let Some(statement) = &view.statement else {
+        return Err(Failure::new(Exit::Denied, format!("it is {} and cannot be signed", view.row.status.as_str())));
+    };
+    statement_fits(&view, statement)?;
+    if view.row.risk == wire::people::Risk::High {
+        let second: String = client.get(&format!("/api/v1/from-guard/{id}")).await?;
+        eprintln!("\nThe guard's own view of what it will run:\n{}", crate::person::indent(&artifact::visible(&second)));
+    }
+    if let Some(name) = &view.arm {
+        let typed = terminal.ask(&format!("This is grave. Type {} to go on: ", artifact::visible(name)))?;
+        if typed != *name {
+            return Err(Failure::new(Exit::Denied, "the name differs; nothing was signed"));
+        }
+    }
+    let claim = terminal.sign_shown(statement)?;
+    let after: ReviewView = client.post(&format!("/api/v1/proposals/{id}/approve"), &claim).await?;
+    outcome(terminal, &after)
+}
+
+fn outcome(terminal: &Terminal, view: &ReviewView) -> Result<()> {
+    let status = view.row.status;
+    terminal.print(view, || match (status, view.run) {
+        (Status::Held, Some(run)) => format!("ran; the result is held. Release a part with: wetink result release {run}"),
+        _ => format!("{}: {}", status.as_str(), view.reason.as_deref().map(artifact::visible).unwrap_or_default()),
+    })?;
+    match status {
+        Status::Held | Status::Released => Ok(()),
+        Status::Stale => Err(Failure::new(Exit::Stale, "more rows would have changed than were shown; nothing was changed")),
+        Status::Unknown => Err(Failure::new(Exit::Error, "nobody can say whether it happened; look at the target before anything else")),
+        _ => Err(Failure::new(Exit::Error, "it did not happen")),
+    }
+}
+
+/// No, or not like this, with a sentence.
+pub(crate) async fn decide(terminal: &Terminal, id: ProposalId, verb: &str, sentence: &str) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let body = serde_json::json!({ "sentence": sentence });
+    let view: ReviewView = client.post(&format!("/api/v1/proposals/{id}/{verb}"), &body).await?;
+    terminal.print(&view, || view.row.status.as_str().to_owned())
+}
+
+/// The held result.
+pub(crate) async fn held(terminal: &Terminal, run: RunId) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let held: HeldView = client.get(&format!("/api/v1/runs/{run}/held")).await?;
+    terminal.print(&held, || table(&held))
+}
+
+fn table(held: &HeldView) -> String {
+    use std::fmt::Write as _;
+    let mut out = format!("{} rows changed, {} returned. Nobody but you has seen this.\n", held.affected, held.result.total_rows);
+    for (i, (column, label)) in held.result.columns.iter().zip(&held.labels).enumerate() {
+        let _ = writeln!(out, "  column {i}: {} ({})", artifact::visible(&column.name), artifact::visible(label));
+    }
+    for row in held.result.rows.iter().take(50) {
+        let cell = |c: &Option<String>| c.as_deref().map_or("NULL".to_owned(), |t| one_line(&t.chars().take(60).collect::<String>()));
+        let _ = writeln!(out, "  {}", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
+    }
+    if held.result.rows.len() > 50 {
+        let _ = writeln!(out, "  … {} more (--json shows all)", held.result.rows.len() - 50);
+    }
+    out
+}
+
+fn one_line(text: &str) -> String {
+    artifact::visible(text).replace('\n', "⏎").replace('\t', " ")
+}
+
+/// Which part is released.
+pub(crate) struct Part {
+    /// Columns by name, as they are.
+    pub(crate) columns: Vec<String>,
+    /// Columns by name, as stable tokens.
+    pub(crate) mask: Vec<String>,
+    /// Only the counts.
+    pub(crate) count_only: bool,
+}
+
+/// Signs a release.
+pub(crate) async fn release(terminal: &Terminal, run: RunId, part: &Part) -> Result<()> {
+    terminal.needs_person("releasing")?;
+    let client = terminal.sign_in().await?;
+    let held: HeldView = client.get(&format!("/api/v1/runs/{run}/held")).await?;
+    let index = |name: &String| {
+        let at = held.result.columns.iter().position(|c| c.name == *name).and_then(|i| u32::try_from(i).ok());
+        at.ok_or_else(|| Failure::new(Exit::Usage, format!("there is no column `{}`; wetink result show {run} names them", one_line(name))))
+    };
+    let selection = if part.count_only {
+        Selection { rows: "none".to_owned(), ..Selection::default() }
+    } else {
+        Selection {
+            rows: "all".to_owned(),
+            row_indexes: Vec::new(),
+            show: part.columns.iter().map(index).collect::<Result<_>>()?,
+            mask: part.mask.iter().map(index).collect::<Result<_>>()?,
+        }
+    };
+    eprint!("{}", table(&held));
+    let to_sign: ToSign = client.post(&format!("/api/v1/runs/{run}/release-statement"), &selection).await?;
+    let canonical = artifact::canonical::to_vec(&held.result)?;
+    if line(&to_sign.statement, "result") != Some(&Digest::of(&canonical).to_string()) {
+        return Err(Failure::new(Exit::Unverified, "the statement is about another result; nothing was signed"));
+    }
+    let claim: Signed = terminal.sign_shown(&to_sign.statement)?;
+    let view: ReviewView = client.post(&format!("/api/v1/runs/{run}/release"), &claim).await?;
+    terminal.print(&view, || "released".to_owned())
+}
+
+/// Runs a proposal on this machine with the person's own access. The server sees neither credential nor result: only that
+/// the person took it over, which ends the proposal there.
+pub(crate) async fn run_here(terminal: &Terminal, id: ProposalId) -> Result<()> {
+    use wire::order::{Job, Order, Report};
+    terminal.needs_person("run")?;
+    let client = terminal.sign_in().await?;
+    let view: ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
+    eprint!("{}", desk::plain(&view));
+    let Some(statement) = &view.statement else {
+        return Err(Failure::new(Exit::Denied, format!("it is {} and cannot be run", view.row.status.as_str())));
+    };
+    statement_fits(&view, statement)?;
+    let parsed = approve::statement::Approval::parse(statement)?;
+    let typed = terminal.ask("This runs here, with your own access, within the effect shown. Type run to go on: ")?;
+    if typed != "run" {
+        return Err(Failure::new(Exit::Denied, "nothing was run"));
+    }
+    let job = Job {
+        kind: view.kind.parse()?,
+        artifact: view.artifact.clone(),
+        effect: view.effect.clone(),
+        signer: view.row.person.clone(),
+        target: view.registration.clone(),
+    };
+    let order = Order::Run { job, ceiling_rows: parsed.ceiling_rows };
+    let report = tokio::task::spawn_blocking(move || execute::perform(&order, b"", &mut |_, _| true)).await?;
+    let Report::Done { affected, result, elapsed_ms } = report else {
+        let Report::Failed { code, detail } = report else { return Err(Failure::new(Exit::Error, "the executor answered out of turn")) };
+        return Err(Failure::new(Exit::Error, format!("it did not happen: {code:?} {detail}")));
+    };
+    let sentence = "I ran this myself on my own machine; nothing of the result is released.";
+    client.post::<ReviewView>(&format!("/api/v1/proposals/{id}/reject"), &serde_json::json!({ "sentence": sentence })).await?;
+    terminal.print(&result, || format!("ran here in {elapsed_ms} ms: {affected} rows changed, {} returned", result.total_rows))
+}
