@@ -37,6 +37,8 @@ pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Comm
     let until = began + Duration::from_millis(job.target.statement_timeout_ms);
     db.progress_handler(STEPS, Some(move || Instant::now() > until)).map_err(|error| map(&error, None))?;
     db.execute_batch(if read_only { "BEGIN" } else { "BEGIN IMMEDIATE" }).map_err(|error| map(&error, None))?;
+    // Counted before the statement changes it; only a trial needs the number.
+    let of = if ceiling.is_none() { count_of_written(&db, job) } else { None };
     // Locked only now: the lock refuses transaction statements too, so the artifact cannot end ours.
     let refusals = sqlite_lock::lock(&db, &job.effect).map_err(|error| map(&error, None))?;
     let outcome = execute(&db, job, &refusals);
@@ -50,7 +52,6 @@ pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Comm
         }
     };
     let Some(ceiling) = ceiling else {
-        let of = count_of_written(&db, job);
         db.execute_batch("ROLLBACK").map_err(|error| map(&error, None))?;
         return Ok(Report::Preview { rows: if read_only { result.total_rows } else { affected }, of });
     };

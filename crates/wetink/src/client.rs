@@ -42,12 +42,24 @@ impl Client {
         self.send(Method::GET, path, Vec::new()).await
     }
 
+    /// GET of plain text.
+    pub(crate) async fn get_text(&self, path: &str) -> Result<String> {
+        let bytes = self.exchange(Method::GET, path, Vec::new()).await?;
+        String::from_utf8(bytes.to_vec()).context("the gateway's answer is not UTF-8")
+    }
+
     /// POST of a JSON body.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         self.send(Method::POST, path, serde_json::to_vec(body)?).await
     }
 
     async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T> {
+        let bytes = self.exchange(method, path, body).await?;
+        let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        serde_json::from_slice(bytes).context("the gateway's answer has another form than expected; are both of one version?")
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "application/json");
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
@@ -63,8 +75,7 @@ impl Client {
         let collected = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         let bytes = collected.map_err(|_| anyhow::anyhow!("the answer broke off or is too large"))?.to_bytes();
         if status.is_success() {
-            let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-            return serde_json::from_slice(bytes).context("the gateway's answer has another form than expected; are both of one version?");
+            return Ok(bytes);
         }
         Err(failure(status, &bytes))
     }

@@ -134,7 +134,7 @@ pub(crate) fn verify(terminal: &Terminal, folder: &Path, log_key: Option<&str>) 
 /// The receipt of a run.
 pub(crate) async fn receipt(terminal: &Terminal, run: RunId) -> Result<()> {
     let client = terminal.sign_in().await?;
-    let receipt: String = client.get(&format!("/api/v1/receipt/{run}")).await?;
+    let receipt = client.get_text(&format!("/api/v1/receipt/{run}")).await?;
     println!("{receipt}");
     Ok(())
 }

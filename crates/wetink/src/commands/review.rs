@@ -29,12 +29,8 @@ pub(crate) async fn queue(terminal: &Terminal, all: bool) -> Result<()> {
 }
 
 /// Everything about one proposal.
-pub(crate) async fn show(terminal: &Terminal, id: ProposalId, from_guard: bool) -> Result<()> {
+pub(crate) async fn show(terminal: &Terminal, id: ProposalId) -> Result<()> {
     let client = terminal.sign_in().await?;
-    if from_guard {
-        let text: String = client.get(&format!("/api/v1/from-guard/{id}")).await?;
-        return terminal.print(&text, || artifact::visible(&text));
-    }
     let view: ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
     terminal.print(&view, || desk::plain(&view))
 }
@@ -74,7 +70,7 @@ pub(crate) async fn approve(terminal: &Terminal, id: ProposalId) -> Result<()> {
     };
     statement_fits(&view, statement)?;
     if view.row.risk == wire::people::Risk::High {
-        let second: String = client.get(&format!("/api/v1/from-guard/{id}")).await?;
+        let second = client.get_text(&format!("/api/v1/from-guard/{id}")).await?;
         eprintln!("\nThe guard's own view of what it will run:\n{}", crate::person::indent(&artifact::visible(&second)));
     }
     if let Some(name) = &view.arm {

@@ -101,7 +101,7 @@ impl Ada {
 
     /// The guard's own view, by way of the desk.
     pub(crate) async fn from_guard(&self, id: ProposalId) -> Result<String> {
-        let text: String = self.client.get(&format!("/api/v1/from-guard/{id}")).await?;
+        let text = self.client.get_text(&format!("/api/v1/from-guard/{id}")).await?;
         if text.is_empty() { bail!("the guard shows nothing") } else { Ok(text) }
     }
 }

@@ -1,0 +1,306 @@
+//! The review page: the five facts, the exact bytes, findings, effect, then the agent's words, then the decision.
+
+use artifact::{Timestamp, has_hidden};
+use maud::{Markup, html};
+use wire::api::{FindingView, PURPOSE_MAX, Status};
+use wire::people::{Person, ReviewView, Risk};
+
+use super::{At, Signing, environment_chip, moment_full, page, risk_chip, signing};
+use crate::facts::{Facts, Tone, byte_facts, effect_line, effect_notes, facts, finding_place, status_words};
+use crate::input::{SENTENCE_MAX, exact};
+use crate::people::Passkeys;
+use crate::text::{clock, cut, marked, marked_lines};
+
+pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, now: Timestamp) -> Markup {
+    let facts = facts(view);
+    let high = view.row.risk == Risk::High;
+    let pending = view.row.status == Status::Pending;
+    let may_decide = who.roles.iter().any(|r| r == "reviewer");
+    let layout = if high { "review high" } else { "review" };
+    page(Some(who), At::Queue, &format!("{} r{}", view.row.id, view.row.revision), html! {
+        article class=(layout) data-proposal=(view.row.id) data-region {
+            p.crumbs {
+                a href="/" { "‹ Queue" }
+                span.mono { (view.row.id) " r" (view.row.revision) }
+                @if pending { span.when { "expires " (moment_full(view.row.expires_at, now)) } }
+                @else { span.state { (status_words(view.row.status)) } }
+            }
+            p.live role="status" data-live-note hidden { "This proposal changed. " a href="" { "Show it" } }
+            (facts_pane(view, &facts))
+            div.columns {
+                div.column {
+                    (bytes(view, high && pending))
+                    (findings(view))
+                    (effect(view))
+                    (agent_says(view))
+                    @if !pending { (outcome(view, now)) }
+                    @else if may_decide { (decide(who, view, passkeys, high)) }
+                    @else { section.card { h2 { "Decision" } p { "A reviewer decides. Your roles let you look." } } }
+                }
+                aside.column { (context(view, now)) }
+            }
+        }
+    })
+}
+
+/// INVARIANT (INV4): a function of the facts alone; the agent's words are not among them.
+fn facts_pane(view: &ReviewView, facts: &Facts) -> Markup {
+    let class = match facts.risk {
+        Risk::Low => "facts low",
+        Risk::Medium => "facts medium",
+        Risk::High => "facts high",
+    };
+    html! {
+        header class=(class) {
+            @if facts.risk == Risk::High {
+                div.band {
+                    p.chips { (risk_chip(facts.risk)) (environment_chip(&view.row.environment)) }
+                    h1 tabindex="-1" autofocus { (marked(&facts.headline)) }
+                    @for words in &facts.band { p { (marked(words)) } }
+                }
+            } @else {
+                p.chips {
+                    (risk_chip(facts.risk)) (environment_chip(&view.row.environment))
+                    span class=(if view.row.in_scope { "chip" } else { "chip warn" }) {
+                        @if view.row.in_scope { "IN SCOPE" } @else { "OUT OF SCOPE" }
+                    }
+                }
+                h1 tabindex="-1" autofocus { (marked(&facts.headline)) }
+            }
+            dl {
+                @for fact in &facts.items {
+                    div class=(if fact.tone == Tone::Warn { "warn" } else { "" }) {
+                        dt { (fact.label) }
+                        dd { (marked(&fact.value)) @if !fact.note.is_empty() { " " span.note { (marked(&fact.note)) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn bytes(view: &ReviewView, hide_words: bool) -> Markup {
+    html! {
+        section.card.bytes aria-labelledby="bytes-title" data-artifact=(exact(&view.artifact)) {
+            div.bar {
+                h2 #bytes-title { "Exact statement" }
+                p.dim { (view.kind) " · " (byte_facts(&view.artifact)) }
+            }
+            div.code tabindex="0" role="region" aria-label="Exact statement" data-code {
+                @for (i, line) in view.artifact.split('\n').enumerate() {
+                    @let body = line.trim_end_matches(' ');
+                    div.ln { span.no aria-hidden="true" data-no=(i + 1) {} code { (marked(body)) @if body.len() < line.len() { span.trail { (line[body.len()..]) } } } }
+                }
+            }
+            p.digest { span.mono.data { (view.digest) } @if !hide_words { " " span.words { (marked(&view.words)) } } }
+        }
+    }
+}
+
+fn findings(view: &ReviewView) -> Markup {
+    let mark = |finding: &FindingView| match finding.severity.as_str() {
+        "info" => ("info", "Note"),
+        "caution" => ("caution", "Caution"),
+        "high" => ("high", "High"),
+        "refuse" => ("high", "Refuse"),
+        _ => ("high", "Unknown severity"),
+    };
+    html! {
+        @if !view.findings.is_empty() {
+            section.card aria-labelledby="findings-title" {
+                h2 #findings-title { "Findings" }
+                ul.findings {
+                    @for finding in &view.findings {
+                        @let (class, word) = mark(finding);
+                        li class=(class) {
+                            span.severity { (word) }
+                            div {
+                                p { (marked(&finding.sentence)) " " span.mono.dim { (marked(&finding.code)) } }
+                                @if let Some(place) = finding_place(&view.artifact, finding) { p.mono.dim { (marked(&place)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn effect(view: &ReviewView) -> Markup {
+    html! {
+        section.card aria-labelledby="effect-title" {
+            h2 #effect-title { "What it touches" }
+            @if !view.understood { p.warn { "Not understood. What stands here is incomplete; read the bytes." } }
+            ul.effects {
+                @for relation in &view.effect.relations {
+                    @let shown = effect_line(relation);
+                    li { span.verb { (shown.verbs) } " " strong.mono { (marked(&shown.relation)) }
+                        @for (verb, columns) in &shown.columns { span.cols { (verb) " " span.mono { (marked(columns)) } } } }
+                }
+                @for note in effect_notes(view) { li { (marked(&note)) } }
+                @if view.effect.relations.is_empty() && view.understood { li { "No relation." } }
+            }
+            p.digest.dim { "The signature covers this list: " span.mono { (view.effect.digest()) } }
+        }
+    }
+}
+
+fn agent_says(view: &ReviewView) -> Markup {
+    let (purpose, all) = cut(&view.purpose, PURPOSE_MAX);
+    html! {
+        section.card.agent aria-labelledby="agent-title" {
+            h2 #agent-title { "The agent says " span.unverified { "not verified" } }
+            blockquote { @if purpose.is_empty() { "Nothing." } @else { (marked_lines(purpose)) } }
+            @if let Some(all) = all { p.dim { "First " (PURPOSE_MAX) " of " (all) " characters." } }
+        }
+    }
+}
+
+fn decide(who: &Person, view: &ReviewView, passkeys: &Passkeys, high: bool) -> Markup {
+    let sign = sign(who, view, passkeys, high);
+    html! {
+        section.card.decide #decide aria-labelledby="decide-title" {
+            @if high {
+                h2 #decide-title { "Decide" }
+                (no(view, true))
+                (sign)
+            } @else {
+                h2 #decide-title { "Sign to run it once" }
+                (sign)
+                (no(view, false))
+            }
+        }
+    }
+}
+
+fn sign(who: &Person, view: &ReviewView, passkeys: &Passkeys, high: bool) -> Markup {
+    let Some(statement) = &view.statement else {
+        return html! { p { "There is nothing for you to sign here." } };
+    };
+    let row = &view.row;
+    html! {
+        div.signing {
+            @if high { h3 { "Or sign it all the same" } }
+            p { "Signing as " strong { (marked(&who.name)) } ". Touching your key now authorizes exactly this statement to run "
+                strong { "once" } " on " strong { (marked(&row.target)) } " as " strong { (marked(&view.registration.run_as)) }
+                " before " (clock(row.expires_at, None)) ". Only " (marked(&who.name)) " may do this." }
+            @if high {
+                p { "Look a second time, past this page: run " code { "wetink show --from-guard " (row.id) }
+                    " in a terminal. The guard shows its own copy of the bytes and three words." }
+            }
+            (signing(&Signing {
+                action: format!("/r/{}/approve", row.id), statement, attachment: None, passkeys, button: "Sign & run once",
+                command: format!("wetink approve {}", row.id), high, arm: view.arm.as_deref(), bytes: true,
+            }))
+        }
+    }
+}
+
+/// The three other answers. A no carries a sentence, which the agent gets word for word.
+fn no(view: &ReviewView, first: bool) -> Markup {
+    let id = view.row.id;
+    let sentence = |action: &str, label: &str, button: &str, class: &str| {
+        html! {
+            form method="post" action={ "/r/" (id) "/" (action) } {
+                label { (label) input name="sentence" type="text" required maxlength=(SENTENCE_MAX) autocomplete="off"; }
+                button class=(class) type="submit" { (button) }
+            }
+        }
+    };
+    let own = if view.artifact.chars().any(has_hidden) { "" } else { view.artifact.as_str() };
+    html! {
+        div.answers {
+            details #reject open[first] {
+                summary { "Reject" }
+                (sentence("reject", "Why not? The agent gets this sentence.", "Reject", "danger"))
+            }
+            details #changes {
+                summary { "Request changes" }
+                (sentence("changes", "What should be different? The agent gets this sentence.", "Request changes", ""))
+            }
+            details #take-over {
+                summary { "Take over" }
+                form method="post" action={ "/r/" (id) "/take-over" } {
+                    label { "Write it yourself. It becomes a new revision, analyzed like any other, and still needs a signature."
+                        textarea.mono name="body" rows="6" required spellcheck="false" { "\n" (own) } }
+                    button type="submit" { "Propose mine instead" }
+                }
+            }
+        }
+    }
+}
+
+fn outcome(view: &ReviewView, now: Timestamp) -> Markup {
+    let last = view.history.last();
+    html! {
+        section.card.outcome aria-labelledby="outcome-title" {
+            h2 #outcome-title { (outcome_title(view.row.status)) }
+            @if let Some((at, what)) = last { p { (marked(what)) " · " (moment_full(*at, now)) } }
+            @if let Some(reason) = &view.reason { blockquote { (marked_lines(reason)) } }
+            @if view.row.status == Status::Unknown {
+                p.warn { "The run started and its outcome could not be learned. It is never tried again by itself: look at the target." }
+            }
+            @if let Some(run) = view.run {
+                p.actions {
+                    @if view.row.status == Status::Held { a.button.primary href={ "/runs/" (run) } { "See the result and release" } }
+                    a.button href={ "/runs/" (run) "/receipt" } { "Receipt" }
+                }
+            }
+            @if let Some(released) = &view.released {
+                details {
+                    summary { "What the agent got" }
+                    div.fence { pre { (marked_lines(released)) } }
+                }
+            }
+        }
+    }
+}
+
+const fn outcome_title(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "Waits for a signature",
+        Status::Approved => "Signed, about to run",
+        Status::Running => "Runs now",
+        Status::Held => "It ran; the result is held",
+        Status::Released => "Done and released",
+        Status::Denied => "Denied by policy",
+        Status::ChangesRequested => "Changes requested",
+        Status::Rejected => "Rejected",
+        Status::Expired => "Expired: nobody decided in time",
+        Status::Superseded => "A newer revision took its place",
+        Status::Stale => "Changed since it was shown; nothing was changed",
+        Status::Failed => "It did not happen",
+        Status::Unknown => "Nobody can say whether it happened",
+        Status::Withdrawn => "Withdrawn by the agent",
+    }
+}
+
+fn context(view: &ReviewView, now: Timestamp) -> Markup {
+    html! {
+        section aria-labelledby="task-title" {
+            h2 #task-title { "Task" }
+            p { a href={ "/tasks/" (view.row.task) } { (marked(&view.task_title)) } }
+            @if view.task_scope.is_empty() { p.dim { "No scope: everything is asked." } }
+            @else { ul.plain.mono { @for l in &view.task_scope { li { (marked(l)) } } } }
+        }
+        @if !view.reasons.is_empty() {
+            section aria-labelledby="policy-title" {
+                h2 #policy-title { "Policy" }
+                ul.plain { @for r in &view.reasons { li { (marked(r)) } } }
+            }
+        }
+        section aria-labelledby="target-title" {
+            h2 #target-title { "Target" }
+            p.mono { (marked(&crate::facts::place(&view.registration))) }
+            p.dim { "Runs as " (marked(&view.registration.run_as)) ", at most " (view.registration.statement_timeout_ms / 1000) " s. "
+                "The result goes to a person first." }
+        }
+        @if !view.history.is_empty() {
+            section aria-labelledby="history-title" {
+                h2 #history-title { "History" }
+                ol.history { @for (at, what) in &view.history {
+                    li { time datetime=(at) { (clock(*at, Some(now))) } " " (marked(what)) } } }
+            }
+        }
+    }
+}

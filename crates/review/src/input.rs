@@ -1,0 +1,304 @@
+//! What comes in from forms and terminals, parsed once.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use artifact::claim::{Signature, Signed};
+use artifact::{Id, MAX_ARTIFACT_BYTES, Marker, has_hidden};
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use wire::people::{GrantRequest, Person, PersonError, Selection};
+use wire::target::{Address as TargetAddress, Registration, Tls};
+
+use crate::error::error;
+
+/// Longest sentence to an agent, in characters.
+pub const SENTENCE_MAX: usize = 500;
+/// Most columns or rows named one by one in a selection made on the page.
+const SELECTED_MAX: usize = 10_000;
+
+/// The caller's address; `unknown` where the listener has none (a Unix socket).
+pub(crate) struct Address(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(address.map_or_else(|| "unknown".to_owned(), |a| a.0.ip().to_string())))
+    }
+}
+
+/// Fields of a form; of a repeated one, every value in order.
+#[derive(Debug, Default)]
+pub(crate) struct Form(BTreeMap<String, Vec<String>>);
+
+impl From<Vec<(String, String)>> for Form {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in pairs {
+            fields.entry(name).or_default().push(value);
+        }
+        Self(fields)
+    }
+}
+
+impl Form {
+    /// The value of a field, trimmed; empty if absent.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.get(name).and_then(|v| v.first()).map_or("", |v| v.trim())
+    }
+
+    /// The same, but it must be there.
+    fn need(&self, name: &str) -> Result<String, PersonError> {
+        let value = self.get(name);
+        if value.is_empty() { Err(error("malformed", format!("`{name}` is missing; fill it in"))) } else { Ok(value.to_owned()) }
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, PersonError> {
+        let text = self.get(name);
+        text.parse().map_err(|_| error("malformed", format!("`{name}` is not a number in range; write digits only")))
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        self.get(name).lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The exact text of a multi-line field: browsers send line ends as CR LF, which are line feeds again here.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.0.get(name).and_then(|v| v.first()).map_or_else(String::new, |v| v.replace("\r\n", "\n"))
+    }
+
+    /// Text that travelled as base64url so that the browser could not touch its line ends.
+    pub(crate) fn exact(&self, name: &str) -> Result<String, PersonError> {
+        let bytes = URL_SAFE_NO_PAD.decode(self.get(name)).ok();
+        let text = bytes.and_then(|b| String::from_utf8(b).ok());
+        text.ok_or_else(|| error("malformed", "the form is damaged; reload the page and try again"))
+    }
+
+    /// The signature a browser or a person put into the form.
+    pub(crate) fn signature(&self) -> Result<Signature, PersonError> {
+        let armored = self.text("armored");
+        if !armored.trim().is_empty() {
+            return Ok(Signature::Ssh { armored: armored.trim().to_owned() + "\n" });
+        }
+        let field = |name: &str| {
+            let value = self.get(name);
+            let form = value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if !value.is_empty() && value.len() <= 8192 && form {
+                Ok(value.to_owned())
+            } else {
+                Err(error("malformed", "there is no signature in the form; use your passkey or the terminal"))
+            }
+        };
+        Ok(Signature::Passkey {
+            credential: field("credential")?,
+            authenticator_data: field("authenticator_data")?,
+            client_data: field("client_data")?,
+            signature: field("signature")?,
+        })
+    }
+
+    /// The statement with its one signature.
+    pub(crate) fn signed(&self) -> Result<Signed, PersonError> {
+        Ok(Signed { statement: self.exact("statement")?, signatures: vec![self.signature()?] })
+    }
+
+    /// What to release, from the boxes ticked. Column fields are `col-0` and so on with `show` or `mask`.
+    pub(crate) fn selection(&self) -> Result<Selection, PersonError> {
+        let rows = match self.get("rows") {
+            rows @ ("none" | "all" | "some") => rows.to_owned(),
+            _ => return Err(error("malformed", "choose which rows to release")),
+        };
+        let mut selection = Selection { rows, ..Selection::default() };
+        if selection.rows == "some" {
+            for row in self.0.get("row").into_iter().flatten().take(SELECTED_MAX) {
+                selection.row_indexes.push(row.parse().map_err(|_| error("malformed", "a row is not a number"))?);
+            }
+        }
+        if selection.rows != "none" {
+            for (name, values) in &self.0 {
+                let Some(column) = name.strip_prefix("col-").and_then(|n| n.parse().ok()) else { continue };
+                match values.first().map(String::as_str) {
+                    Some("show") => selection.show.push(column),
+                    Some("mask") => selection.mask.push(column),
+                    _ => {}
+                }
+            }
+            selection.show.sort_unstable();
+            selection.mask.sort_unstable();
+        }
+        Ok(selection)
+    }
+
+    /// The grant a form asks for.
+    pub(crate) fn grant(&self) -> Result<GrantRequest, PersonError> {
+        let bad = |what: &str| error("malformed", format!("{what} is not of the expected form; copy it whole"));
+        Ok(match self.get("grant") {
+            "key" => GrantRequest::Key {
+                person: self.need("person")?,
+                key: self.need("key")?,
+                roles: self.0.get("role").cloned().unwrap_or_default(),
+            },
+            "revoke_key" => {
+                GrantRequest::RevokeKey { fingerprint: self.get("fingerprint").parse().map_err(|_| bad("the fingerprint"))? }
+            }
+            "target" => GrantRequest::Target { registration: self.registration()? },
+            "task" => GrantRequest::Task {
+                title: self.need("title")?,
+                agent: self.need("agent")?,
+                target: self.need("target")?,
+                may: self.lines("may"),
+                functions: self.lines("functions"),
+                rows_per_run: self.number("rows_per_run")?,
+                rows_total: self.number("rows_total")?,
+                auto_reads: self.get("auto_reads") == "yes",
+                minutes: self.number("minutes")?,
+            },
+            "close_task" => GrantRequest::CloseTask { task: self.get("task").parse().map_err(|_| bad("the task"))? },
+            "policy" => GrantRequest::Policy { pack: self.need("pack")? },
+            "resume" => GrantRequest::Resume { scope: scope(self.get("scope"))? },
+            _ => return Err(error("malformed", "the form does not say what to grant; open it again")),
+        })
+    }
+
+    fn registration(&self) -> Result<Registration, PersonError> {
+        let optional = |name: &str| Some(self.get(name).to_owned()).filter(|v| !v.is_empty());
+        let mut labels = BTreeMap::new();
+        for line in self.lines("labels") {
+            let (column, label) = line
+                .split_once(' ')
+                .ok_or_else(|| error("malformed", "a label line has the form `main.customers.email personal`"))?;
+            labels.insert(column.to_owned(), label.trim().to_owned());
+        }
+        let address = match self.get("type") {
+            "sqlite" => TargetAddress::Sqlite { path: self.need("path")? },
+            "postgresql" => TargetAddress::Postgresql {
+                host: self.need("host")?,
+                port: self.number("port")?,
+                database: self.need("database")?,
+                login: self.need("login")?,
+                mirror: optional("mirror"),
+                tls: if self.get("tls") == "disable" { Tls::Disable } else { Tls::Require },
+                ca_file: optional("ca_file"),
+                search_path: self.lines("search_path"),
+            },
+            _ => return Err(error("malformed", "choose the kind of target")),
+        };
+        let run_as = match &address {
+            TargetAddress::Sqlite { .. } => "owner".to_owned(),
+            TargetAddress::Postgresql { login, mirror, .. } => mirror.clone().unwrap_or_else(|| login.clone()),
+        };
+        let registration = Registration {
+            name: self.need("name")?,
+            address,
+            environment: self.need("environment")?,
+            run_as,
+            credential: optional("credential"),
+            statement_timeout_ms: 15_000,
+            result_rows_max: 1_000,
+            labels,
+        };
+        registration.check().map_err(|e| error("malformed", e.to_string()))?;
+        Ok(registration)
+    }
+}
+
+/// An id from a path.
+pub(crate) fn id<M: Marker>(text: &str) -> Result<Id<M>, PersonError> {
+    text.parse().map_err(|_| error("not_found", "there is nothing of this name; check the link"))
+}
+
+/// A sentence for an agent.
+pub(crate) fn sentence(text: &str) -> Result<&str, PersonError> {
+    let text = text.trim();
+    let fits = !text.is_empty() && text.chars().count() <= SENTENCE_MAX;
+    if fits && !text.chars().any(|c| has_hidden(c) || c == '\n' || c == '\t') {
+        Ok(text)
+    } else {
+        Err(error("malformed", "write one sentence: 1 to 500 characters, one line, no hidden characters"))
+    }
+}
+
+/// A person's own artifact.
+pub(crate) fn artifact(body: String) -> Result<String, PersonError> {
+    if body.trim().is_empty() || body.len() > MAX_ARTIFACT_BYTES {
+        return Err(error("malformed", "write the statement to propose instead: 1 byte to 1 MiB"));
+    }
+    Ok(body)
+}
+
+/// The scope of a stop switch.
+pub(crate) fn scope(text: &str) -> Result<String, PersonError> {
+    let named = ["task:", "target:", "agent:", "person:"].iter().any(|p| text.strip_prefix(p).is_some_and(|r| !r.is_empty()));
+    if (text == "all" || named) && text.len() <= 255 && !text.chars().any(|c| has_hidden(c) || c.is_whitespace()) {
+        Ok(text.to_owned())
+    } else {
+        Err(error("malformed", "stop takes `all`, `task:<id>`, `target:<name>`, `agent:<name>` or `person:<name>`"))
+    }
+}
+
+/// Tasks may be opened and closed by reviewers; everything else needs an admin. The guard holds its own rule.
+pub(crate) fn may_grant(who: &Person, request: &GrantRequest) -> Result<(), PersonError> {
+    let for_reviewers = matches!(request, GrantRequest::Task { .. } | GrantRequest::CloseTask { .. });
+    if for_reviewers || who.roles.iter().any(|r| r == "admin") {
+        Ok(())
+    } else {
+        Err(error("not_permitted", "only an admin may ask for this; your roles do not allow it"))
+    }
+}
+
+/// Base64url for a form field whose line ends must not change.
+pub(crate) fn exact(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(pairs: &[(&str, &str)]) -> Form {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>().into()
+    }
+
+    #[test]
+    fn sentences_are_one_visible_line() {
+        assert_eq!(sentence("  use INSERT OR REPLACE ").unwrap(), "use INSERT OR REPLACE");
+        let long = "x".repeat(501);
+        for bad in ["", "  ", "a\nb", "a\u{202e}b", "a\u{1b}[31m", "a\tb", &long] {
+            assert!(sentence(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn scopes() {
+        for good in ["all", "task:t-000000000000", "target:shop", "agent:robin", "person:ada"] {
+            assert!(scope(good).is_ok(), "{good}");
+        }
+        for bad in ["", "task:", "all ", "everything", "agent:a b", "agent:\u{200b}"] {
+            assert!(scope(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_least_is_the_default() {
+        let none = form(&[("rows", "none"), ("col-0", "show")]).selection().unwrap();
+        assert_eq!(none, Selection { rows: "none".into(), ..Selection::default() });
+        let some = form(&[("rows", "some"), ("row", "2"), ("row", "0"), ("col-1", "mask"), ("col-0", "show"), ("col-2", "")]);
+        let some = some.selection().unwrap();
+        assert_eq!((some.row_indexes, some.show, some.mask), (vec![2, 0], vec![0], vec![1]));
+        assert!(form(&[("rows", "every")]).selection().is_err());
+        assert!(form(&[("rows", "some"), ("row", "-1")]).selection().is_err());
+    }
+
+    #[test]
+    fn signatures_have_a_form() {
+        assert!(form(&[]).signature().is_err());
+        assert!(form(&[("credential", "a b"), ("authenticator_data", "a"), ("client_data", "a"), ("signature", "a")]).signature().is_err());
+        let ok = form(&[("credential", "a"), ("authenticator_data", "a"), ("client_data", "a"), ("signature", "a"), ("statement", &exact("a\nb\n"))]);
+        assert_eq!(ok.signed().unwrap().statement, "a\nb\n");
+        assert!(form(&[("statement", "%%")]).signed().is_err());
+    }
+}
