@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-/// How a command ended. The numbers never change.
+/// How a command failed; 0 is success. The numbers never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It worked.
-    Ok = 0,
     /// It failed.
     Error = 1,
     /// The command line is wrong, or the command needs a person at a terminal.

@@ -210,6 +210,7 @@ fn a_hostile_desk_gets_nothing() {
     }
 
     // The honest one still works, so the refusals above were not a broken guard.
+    let (proposed, _, claim) = approved(&scene);
     let answer = scene.guard.ask(&Request::Run { claim, proposed });
     assert!(matches!(answer, Answer::Ran { outcome: Outcome::Held { affected: 3, .. }, .. }), "{answer:?}");
     println!("attempts: {}\naccepted: {}", hostile.attempts, hostile.accepted.len());

@@ -1,0 +1,148 @@
+//! kill -9 of the guard at random points of propose, approve, run (T-CRASH-01). After the restart no approval was used twice,
+//! no acknowledged run is missing, and every run has a defined end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use artifact::Timestamp;
+use audit::{Entry, EventKind};
+use support::{Guard, Scene, ask, mark};
+use wire::socket::{Answer, Outcome, Request};
+
+/// A small generator with a printed seed, so that a failing run can be had again.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// All entries of the log.
+fn entries(guard: &Guard) -> Vec<Entry> {
+    let mut all = Vec::new();
+    loop {
+        let from = all.len() as u64;
+        let Answer::Entries { entries, .. } = guard.ask(&Request::Read { from, limit: 1024, wait_ms: 0 }) else { panic!("read") };
+        if entries.is_empty() {
+            return all;
+        }
+        all.extend(entries.iter().map(|e| Entry::parse(e.entry.as_bytes()).unwrap()));
+    }
+}
+
+/// Prints `points`, `double_runs`, `lost_runs` and `unsettled_runs`. Size: WETINK_POINTS.
+#[test]
+fn kill_at_any_point() {
+    let points: u64 = std::env::var("WETINK_POINTS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let seed = Timestamp::now().as_millis() | 1;
+    println!("seed: {seed}");
+    let mut random = Random(seed);
+    let mut scene = Scene::new();
+    let home = scene.guard.home.clone();
+    // What the desk was told of each mark: some outcome, or nothing.
+    let mut told: HashMap<u64, Option<Outcome>> = HashMap::new();
+    let mut by_proposal: HashMap<String, u64> = HashMap::new();
+    let mut next = 0_u64;
+    for _ in 0..points {
+        let stop = AtomicBool::new(false);
+        let delay = Duration::from_micros(random.next() % 12_000);
+        let mut batch = Vec::new();
+        for _ in 0..64 {
+            let (sql, effect) = mark(next);
+            let proposed = scene.proposed(&sql, effect);
+            let claim = scene.ada.sign(&scene.approval(&proposed, 1).to_text().unwrap());
+            by_proposal.insert(proposed.proposal.to_string(), next);
+            batch.push((next, claim, proposed));
+            next += 1;
+        }
+        let (left, right) = batch.split_at(32);
+        let run = |jobs: &[(u64, artifact::claim::Signed, wire::socket::Proposed)]| {
+            let stream = scene.guard.connect();
+            let mut answers = Vec::new();
+            for (k, claim, proposed) in jobs {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let request = Request::Run { claim: claim.clone(), proposed: proposed.clone() };
+                let answer = ask(&stream, &request);
+                let outcome = match &answer {
+                    Some(Answer::Ran { outcome, .. }) => Some(outcome.clone()),
+                    _ => None,
+                };
+                answers.push((*k, outcome));
+                if answer.is_none() {
+                    break;
+                }
+            }
+            answers
+        };
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(scene.guard.child.id()).unwrap());
+        let answers = std::thread::scope(|threads| {
+            let workers = [threads.spawn(|| run(left)), threads.spawn(|| run(right))];
+            let until = Instant::now() + delay;
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            stop.store(true, Ordering::Relaxed);
+            workers.into_iter().flat_map(|w| w.join().unwrap()).collect::<Vec<_>>()
+        });
+        told.extend(answers);
+        scene.guard.kill();
+        scene.guard = Guard::start(&home);
+    }
+
+    let log = entries(&scene.guard);
+    let mut ends: HashMap<u64, (bool, String)> = HashMap::new();
+    let mut starts: HashMap<u64, u64> = HashMap::new();
+    for entry in &log {
+        let Some(k) = entry.proposal.as_ref().and_then(|p| by_proposal.get(p)) else { continue };
+        match entry.event {
+            EventKind::Started => *starts.entry(*k).or_default() += 1,
+            EventKind::Settled => {
+                ends.insert(*k, (true, entry.facts["outcome"].clone()));
+            }
+            _ => {}
+        }
+    }
+    let (mut double, mut lost, mut unsettled, mut unknown) = (0, 0, 0, 0);
+    for k in 0..next {
+        let marks = scene.count(&format!("SELECT count(*) FROM marks WHERE k = {k}"));
+        let started = starts.get(&k).copied().unwrap_or(0);
+        let end = ends.get(&k).map(|(_, outcome)| outcome.as_str());
+        if marks > 1 || started > 1 {
+            double += 1;
+        }
+        if started == 1 && end.is_none() {
+            unsettled += 1;
+        }
+        unknown += u64::from(end == Some("unknown"));
+        let wrong = match end {
+            // The log's word and the target's state must agree, unless the log says that nobody knows.
+            Some("ran") => marks != 1,
+            Some("failed" | "stale") => marks != 0,
+            Some(_) => false,
+            None => marks != 0,
+        };
+        // What the desk was told must still be true.
+        let contradicted = matches!(told.get(&k), Some(Some(Outcome::Held { .. }))) && end != Some("ran");
+        if wrong || contradicted {
+            lost += 1;
+            println!("mark {k}: told {:?}, started {started}, end {end:?}, marks {marks}", told.get(&k));
+        }
+    }
+    println!(
+        "points: {points}\nruns: {}\ndouble_runs: {double}\nlost_runs: {lost}\nunsettled_runs: {unsettled}\nunknown_runs: {unknown}",
+        starts.len()
+    );
+    assert_eq!((double, lost, unsettled), (0, 0, 0));
+    assert!(!starts.is_empty(), "nothing ran, so nothing was tested");
+}
