@@ -6,7 +6,7 @@ use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIM
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
-use crate::{confine, sqlite, sqlite_catalog};
+use crate::{confine, postgresql, postgresql_catalog, sqlite, sqlite_catalog};
 
 /// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
 pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
@@ -68,20 +68,23 @@ pub fn perform(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Rep
     attempt(order, credential, commit).unwrap_or_else(|report| report)
 }
 
-fn attempt(order: &Order, _credential: &[u8], commit: &mut Commit<'_>) -> Result<Report, Report> {
-    let unsupported = || failed(FailCode::BadOrder, "this release has no connector for PostgreSQL targets");
+fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<Report, Report> {
     match order {
         Order::Catalog { target } => {
             registered(target)?;
             match &target.address {
-                Address::Sqlite { path } => sqlite_catalog::read(path).map(|catalog| Report::Catalog { catalog }),
-                Address::Postgresql { .. } => Err(unsupported()),
+                Address::Sqlite { path } => sqlite_catalog::read(path),
+                Address::Postgresql { .. } => postgresql::block_on(postgresql_catalog::read(target, credential)),
             }
+            .map(|catalog| Report::Catalog { catalog })
         }
-        Order::Resolve { target, .. } => {
+        Order::Resolve { target, transaction } => {
             registered(target)?;
-            // SQLite keeps no record of past transactions.
-            Ok(Report::Resolved { status: None })
+            match &target.address {
+                // SQLite keeps no record of past transactions.
+                Address::Sqlite { .. } => Ok(Report::Resolved { status: None }),
+                Address::Postgresql { .. } => postgresql::block_on(postgresql::resolve(target, credential, transaction)),
+            }
         }
         Order::Preview { job } | Order::Run { job, .. } => {
             registered(&job.target)?;
@@ -91,7 +94,7 @@ fn attempt(order: &Order, _credential: &[u8], commit: &mut Commit<'_>) -> Result
             let ceiling = if let Order::Run { ceiling_rows, .. } = order { Some(*ceiling_rows) } else { None };
             match &job.target.address {
                 Address::Sqlite { path } => sqlite::run(path, job, ceiling, commit),
-                Address::Postgresql { .. } => Err(unsupported()),
+                Address::Postgresql { .. } => postgresql::block_on(postgresql::perform(job, credential, ceiling, commit)),
             }
         }
     }

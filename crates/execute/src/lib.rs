@@ -8,6 +8,8 @@
 
 mod child;
 mod confine;
+mod postgresql;
+mod postgresql_catalog;
 mod sqlite;
 mod sqlite_catalog;
 mod sqlite_lock;

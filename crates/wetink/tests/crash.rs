@@ -53,7 +53,7 @@ fn kill_at_any_point() {
     let mut next = 0_u64;
     for _ in 0..points {
         let stop = AtomicBool::new(false);
-        let delay = Duration::from_micros(random.next() % 12_000);
+        let delay = Duration::from_micros(random.next() % 40_000);
         let mut batch = Vec::new();
         for _ in 0..64 {
             let (sql, effect) = mark(next);
@@ -64,15 +64,16 @@ fn kill_at_any_point() {
             next += 1;
         }
         let (left, right) = batch.split_at(32);
-        let run = |jobs: &[(u64, artifact::claim::Signed, wire::socket::Proposed)]| {
-            let stream = scene.guard.connect();
+        // Connected before the clock runs: the guard may be gone before a thread gets its turn.
+        let streams = [scene.guard.connect(), scene.guard.connect()];
+        let run = |stream: &std::os::unix::net::UnixStream, jobs: &[(u64, artifact::claim::Signed, wire::socket::Proposed)]| {
             let mut answers = Vec::new();
             for (k, claim, proposed) in jobs {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
                 let request = Request::Run { claim: claim.clone(), proposed: proposed.clone() };
-                let answer = ask(&stream, &request);
+                let answer = ask(stream, &request);
                 let outcome = match &answer {
                     Some(Answer::Ran { outcome, .. }) => Some(outcome.clone()),
                     _ => None,
@@ -86,11 +87,9 @@ fn kill_at_any_point() {
         };
         let pid = nix::unistd::Pid::from_raw(i32::try_from(scene.guard.child.id()).unwrap());
         let answers = std::thread::scope(|threads| {
-            let workers = [threads.spawn(|| run(left)), threads.spawn(|| run(right))];
+            let workers = [threads.spawn(|| run(&streams[0], left)), threads.spawn(|| run(&streams[1], right))];
             let until = Instant::now() + delay;
-            while Instant::now() < until {
-                std::hint::spin_loop();
-            }
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
             nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
             stop.store(true, Ordering::Relaxed);
             workers.into_iter().flat_map(|w| w.join().unwrap()).collect::<Vec<_>>()
@@ -144,5 +143,5 @@ fn kill_at_any_point() {
         starts.len()
     );
     assert_eq!((double, lost, unsettled), (0, 0, 0));
-    assert!(!starts.is_empty(), "nothing ran, so nothing was tested");
+    assert!(starts.len() as u64 >= points / 2, "too little ran for the points to mean anything");
 }

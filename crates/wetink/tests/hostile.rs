@@ -181,7 +181,7 @@ fn a_hostile_desk_gets_nothing() {
     hostile.attempt("a delete that claims to read", &under("DELETE FROM rows", reads.clone(), scene.task));
     hostile.attempt("two statements", &under("SELECT n FROM rows; DELETE FROM rows", reads.clone(), scene.task));
     hostile.attempt("a pragma", &under("PRAGMA writable_schema = 1", reads.clone(), scene.task));
-    hostile.attempt("an attach", &under("ATTACH '/tmp/x' AS x", reads.clone(), scene.task));
+    hostile.attempt("an attach", &under("ATTACH '/srv/x' AS x", reads.clone(), scene.task));
     hostile.attempt("another table than claimed", &under("SELECT k FROM marks", reads.clone(), scene.task));
     let mut calls = reads.clone();
     calls.functions = vec!["load_extension".into()];
@@ -203,7 +203,7 @@ fn a_hostile_desk_gets_nothing() {
     hostile.attempt("a peek at nothing", &Request::Peek { run: RunId::random(), person: "Ada".into() });
     hostile.attempt("an invented release", &Request::Release { claim: claim.clone() });
     hostile.attempt("a secret by the desk", &Request::StoreSecret { name: "x".into(), value: wire::socket::SecretText("y".into()) });
-    hostile.attempt("an export by the desk", &Request::Export { folder: "/tmp/never".into() });
+    hostile.attempt("an export by the desk", &Request::Export { folder: "/srv/never".into() });
     for (domain, event) in [("guard", "proposed"), ("desk", "started"), ("desk", "settled"), ("desk", "released"), ("desk", "key_granted"), ("desk", "policy_set"), ("desk", "stopped")] {
         let entry = serde_json::json!({ "v": 1, "at": "2026-11-20T00:00:00.000Z", "domain": domain, "event": event, "actor": { "role": "guard", "name": "guard" } });
         hostile.attempt(&format!("an entry {domain}/{event}"), &Request::Append { entries: vec![NewEntry { entry, contents: vec![] }] });
