@@ -187,11 +187,10 @@ impl Door for Desk {
             }
             loop {
                 match tokio::time::timeout_at(deadline, changes.recv()).await {
-                    Err(_) => return Ok(self.answer(&row)),
+                    Err(_) | Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) => return Ok(self.answer(&row)),
                     Ok(Ok(change)) if change.id != id => {}
                     // Changed, or some changes were missed: look again.
                     Ok(Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_))) => break,
-                    Ok(Err(tokio::sync::broadcast::error::RecvError::Closed)) => return Ok(self.answer(&row)),
                 }
             }
         }

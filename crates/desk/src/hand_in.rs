@@ -148,16 +148,15 @@ impl Desk {
         revises: Option<ProposalId>,
     ) -> Result<ProposalRow, NotTaken> {
         let ground = self.ground(author, task, target, body).await?;
-        let (id, revision) = match revises {
-            Some(id) => (id, self.next_revision(author, id, task).await?),
-            None => {
-                let digest = ground.artifact.digest();
-                let name = target.to_owned();
-                if let Some(same) = self.view(move |store| store.same(task, &name, digest)).await? {
-                    return Ok(same);
-                }
-                (ProposalId::random(), 1)
+        let (id, revision) = if let Some(id) = revises {
+            (id, self.next_revision(author, id, task).await?)
+        } else {
+            let digest = ground.artifact.digest();
+            let name = target.to_owned();
+            if let Some(same) = self.view(move |store| store.same(task, &name, digest)).await? {
+                return Ok(same);
             }
+            (ProposalId::random(), 1)
         };
         let _one_at_a_time = self.lock(id).await;
         let session = author.session;

@@ -59,7 +59,7 @@ fn decided(row: &ProposalRow) -> PersonError {
 }
 
 impl Desk {
-    fn queue_row(&self, row: &ProposalRow, registry: &Registry) -> QueueRow {
+    fn queue_row(row: &ProposalRow, registry: &Registry) -> QueueRow {
         let target = registry.targets.iter().find(|t| t.registration.name == row.target);
         QueueRow {
             id: row.id,
@@ -134,7 +134,7 @@ impl Desk {
             run: row.run,
             reason: row.reason.clone(),
             released: row.released.clone(),
-            row: self.queue_row(&row, &registry),
+            row: Self::queue_row(&row, &registry),
         })
     }
 
@@ -243,7 +243,7 @@ impl People for Desk {
                 move |store| if filter.group == QueueGroup::Pending { store.waiting(page) } else { store.newest(page) },
             )
             .await?;
-        let rows = rows.iter().map(|row| self.queue_row(row, &registry));
+        let rows = rows.iter().map(|row| Self::queue_row(row, &registry));
         Ok(rows.filter(|row| filter.group.has(row.status)).collect())
     }
 
@@ -426,7 +426,7 @@ impl People for Desk {
         self.text(&Request::Receipt { run }).await
     }
 
-    async fn from_guard(&self, _who: &Person, id: ProposalId) -> Result<String, PersonError> {
+    async fn guard_view(&self, _who: &Person, id: ProposalId) -> Result<String, PersonError> {
         let row = self.row(id, None).await?;
         self.text(&Request::Show { proposal: id, revision: row.revision }).await
     }

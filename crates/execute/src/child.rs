@@ -83,7 +83,9 @@ fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<
             match &target.address {
                 // SQLite keeps no record of past transactions.
                 Address::Sqlite { .. } => Ok(Report::Resolved { status: None }),
-                Address::Postgresql { .. } => postgresql::block_on(postgresql::resolve(target, credential, transaction)),
+                Address::Postgresql { .. } => {
+                    postgresql::block_on(postgresql::resolve(target, credential, transaction))
+                }
             }
         }
         Order::Preview { job } | Order::Run { job, .. } => {
@@ -94,7 +96,9 @@ fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<
             let ceiling = if let Order::Run { ceiling_rows, .. } = order { Some(*ceiling_rows) } else { None };
             match &job.target.address {
                 Address::Sqlite { path } => sqlite::run(path, job, ceiling, commit),
-                Address::Postgresql { .. } => postgresql::block_on(postgresql::perform(job, credential, ceiling, commit)),
+                Address::Postgresql { .. } => {
+                    postgresql::block_on(postgresql::perform(job, credential, ceiling, commit))
+                }
             }
         }
     }

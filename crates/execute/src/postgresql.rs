@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Either, Executor as _, Row as _, SqlSafeStr as _,
+    ValueRef as _,
+};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
 use wire::target::{Address, Registration, Tls};
 
@@ -22,7 +25,8 @@ const LOCK_MS: u64 = 2_000;
 const IDLE_MS: u64 = 60_000;
 
 /// Names the transaction: its start, which stands still inside it, and its id if it has one.
-const OURS: &str = "SELECT transaction_timestamp()::text || ' ' || coalesce(pg_current_xact_id_if_assigned()::text, '')";
+const OURS: &str =
+    "SELECT transaction_timestamp()::text || ' ' || coalesce(pg_current_xact_id_if_assigned()::text, '')";
 
 fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -39,7 +43,7 @@ pub(crate) async fn connect(target: &Registration, credential: &[u8], signer: &s
     let Address::Postgresql { host, port, database, login, mirror, tls, ca_file, search_path } = &target.address else {
         return Err(failed(FailCode::BadOrder, "the target is not a PostgreSQL database"));
     };
-    let name: String = format!("wetink:{signer}").chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
+    let name: String = format!("wetink:{signer}").chars().filter(char::is_ascii_graphic).take(63).collect();
     let mut options = PgConnectOptions::new_without_pgpass()
         .port(*port)
         .username(login)
@@ -56,11 +60,14 @@ pub(crate) async fn connect(target: &Registration, credential: &[u8], signer: &s
         options = options.ssl_root_cert(file);
     }
     if !credential.is_empty() {
-        let password = std::str::from_utf8(credential).map_err(|_| failed(FailCode::LoginRefused, "the password is not UTF-8"))?;
+        let password =
+            std::str::from_utf8(credential).map_err(|_| failed(FailCode::LoginRefused, "the password is not UTF-8"))?;
         options = options.password(password);
     }
     let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(&options)).await;
-    let mut db = connecting.map_err(|_| failed(FailCode::TargetUnreachable, "the server did not answer in time"))?.map_err(|error| map(&error))?;
+    let mut db = connecting
+        .map_err(|_| failed(FailCode::TargetUnreachable, "the server did not answer in time"))?
+        .map_err(|error| map(&error))?;
     let path: Vec<String> = search_path.iter().map(|s| quote(s)).collect();
     let pins = format!(
         "SET search_path TO {}; SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';
@@ -98,7 +105,8 @@ async fn check_login(db: &mut PgConnection, mirror: Option<&str>) -> Result<(), 
     let Some(mirror) = mirror else { return Ok(()) };
     let roles = "SELECT m.roleid::regrole::text FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = session_user";
     let member_of = strings(db, roles).await?;
-    let inherits = strings(db, "SELECT rolname::text FROM pg_roles WHERE rolname = session_user AND rolinherit").await?;
+    let inherits =
+        strings(db, "SELECT rolname::text FROM pg_roles WHERE rolname = session_user AND rolinherit").await?;
     if member_of.len() != 1 || (member_of[0] != mirror && member_of[0] != quote(mirror)) {
         return bad("the login must be a member of the mirrored role and of no other");
     }
@@ -109,7 +117,12 @@ async fn check_login(db: &mut PgConnection, mirror: Option<&str>) -> Result<(), 
 }
 
 /// Runs the job. Without a ceiling it is a trial: rolled back whatever happens.
-pub(crate) async fn perform(job: &Job, credential: &[u8], ceiling: Option<u64>, commit: &mut Commit<'_>) -> Result<Report, Report> {
+pub(crate) async fn perform(
+    job: &Job,
+    credential: &[u8],
+    ceiling: Option<u64>,
+    commit: &mut Commit<'_>,
+) -> Result<Report, Report> {
     let mut db = connect(&job.target, credential, &job.signer).await?;
     let read_only = job.effect.is_read_only();
     let began = Instant::now();
@@ -137,7 +150,10 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], ceiling: Option<u64>, 
     }
     if changed > ceiling {
         let _ = run(&mut db, "ROLLBACK").await;
-        return Err(failed(FailCode::CeilingExceeded, &format!("{changed} rows would have changed, {ceiling} were signed; rolled back")));
+        return Err(failed(
+            FailCode::CeilingExceeded,
+            &format!("{changed} rows would have changed, {ceiling} were signed; rolled back"),
+        ));
     }
     if !commit(changed, transaction.as_deref()) {
         let _ = run(&mut db, "ROLLBACK").await;
@@ -203,7 +219,8 @@ fn cell(row: &PgRow, index: usize) -> Result<Option<String>, Report> {
 
 /// Names of the columns' sources, looked up inside the same transaction.
 async fn origins(db: &mut PgConnection, result: &mut ResultSet, sources: &Sources) -> Result<(), Report> {
-    let wanted: Vec<String> = sources.iter().flatten().map(|(oid, number)| format!("({oid}::oid, {number}::int2)")).collect();
+    let wanted: Vec<String> =
+        sources.iter().flatten().map(|(oid, number)| format!("({oid}::oid, {number}::int2)")).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -214,7 +231,11 @@ async fn origins(db: &mut PgConnection, result: &mut ResultSet, sources: &Source
     );
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(db).await.map_err(|error| map(&error))?;
     for row in rows {
-        let (Ok(oid), Ok(number), Ok(name)) = (row.try_get::<i64, _>(0), row.try_get::<i64, _>(1), row.try_get::<String, _>(2)) else { continue };
+        let (Ok(oid), Ok(number), Ok(name)) =
+            (row.try_get::<i64, _>(0), row.try_get::<i64, _>(1), row.try_get::<String, _>(2))
+        else {
+            continue;
+        };
         for (column, source) in result.columns.iter_mut().zip(sources) {
             if source.is_some_and(|(o, n)| i64::from(o) == oid && i64::from(n) == number) {
                 column.origin = Some(name.clone());
@@ -228,7 +249,10 @@ async fn origins(db: &mut PgConnection, result: &mut ResultSet, sources: &Source
 async fn changed_rows(db: &mut PgConnection) -> Result<u64, Report> {
     let sql = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int8::text FROM pg_stat_xact_all_tables WHERE schemaname <> 'pg_catalog'";
     let counted = strings(db, sql).await?;
-    counted.first().and_then(|n| n.parse().ok()).ok_or_else(|| failed(FailCode::StatementFailed, "the server does not count changed rows"))
+    counted
+        .first()
+        .and_then(|n| n.parse().ok())
+        .ok_or_else(|| failed(FailCode::StatementFailed, "the server does not count changed rows"))
 }
 
 /// Rows in the one relation that is written, for "37 of 5,311". An estimate is not good enough for that sentence.
@@ -270,12 +294,16 @@ pub(crate) fn map(error: &sqlx::Error) -> Report {
                 "57014" => FailCode::TimedOut,
                 "55P03" | "40P01" => FailCode::Locked,
                 state if state.starts_with("28") => FailCode::LoginRefused,
-                state if state.starts_with("08") || state.starts_with("57P") || state == "3D000" => FailCode::TargetUnreachable,
+                state if state.starts_with("08") || state.starts_with("57P") || state == "3D000" => {
+                    FailCode::TargetUnreachable
+                }
                 _ => FailCode::StatementFailed,
             };
             (code, format!("{state}: {}", database.message()))
         }
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => (FailCode::TargetUnreachable, error.to_string()),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => {
+            (FailCode::TargetUnreachable, error.to_string())
+        }
         _ => (FailCode::StatementFailed, error.to_string()),
     };
     failed(code, &detail)

@@ -72,7 +72,13 @@ impl Run<'_> {
     }
 
     fn deciding(&self, sql: &str, yes: bool) -> Report {
-        let job = Job { target: self.target.clone(), kind: Kind::SqlPostgresql, artifact: sql.into(), effect: effect(self.verb), signer: "Ada".into() };
+        let job = Job {
+            target: self.target.clone(),
+            kind: Kind::SqlPostgresql,
+            artifact: sql.into(),
+            effect: effect(self.verb),
+            signer: "Ada".into(),
+        };
         perform(&Order::Run { job, ceiling_rows: self.ceiling }, b"", &mut |_, _| yes)
     }
 }
@@ -91,19 +97,31 @@ fn against_a_real_server() {
     let paid = || server.sql("SELECT count(*) FROM orders WHERE status = 'paid'");
 
     // A read: values as the server renders them, origins of columns, rows cut off and counted.
-    let Report::Done { result, affected: 0, .. } = read.of("SELECT id, amount, upper(status) AS s FROM orders ORDER BY id") else { panic!("read") };
+    let Report::Done { result, affected: 0, .. } =
+        read.of("SELECT id, amount, upper(status) AS s FROM orders ORDER BY id")
+    else {
+        panic!("read")
+    };
     assert_eq!(result.rows[0], [Some("1".into()), Some("1.50".into()), Some("PAID".into())]);
     assert_eq!((result.rows.len(), result.total_rows), (10, 20));
     let origins: Vec<Option<&str>> = result.columns.iter().map(|c| c.origin.as_deref()).collect();
     assert_eq!(origins, [Some("public.orders.id"), Some("public.orders.amount"), None]);
 
     // A write within its ceiling, and one row more than signed.
-    let Report::Done { affected: 5, .. } = update.of("UPDATE orders SET status = 'sent' WHERE id <= 5") else { panic!("update") };
+    let Report::Done { affected: 5, .. } = update.of("UPDATE orders SET status = 'sent' WHERE id <= 5") else {
+        panic!("update")
+    };
     assert_eq!(paid(), "15");
-    assert_eq!(code(&update.of("UPDATE orders SET status = 'sent' WHERE id BETWEEN 6 AND 11")), Some(FailCode::CeilingExceeded));
+    assert_eq!(
+        code(&update.of("UPDATE orders SET status = 'sent' WHERE id BETWEEN 6 AND 11")),
+        Some(FailCode::CeilingExceeded)
+    );
     assert_eq!(paid(), "15");
     // The guard says no at the last moment.
-    assert_eq!(code(&update.deciding("UPDATE orders SET status = 'sent' WHERE id = 6", false)), Some(FailCode::Withdrawn));
+    assert_eq!(
+        code(&update.deciding("UPDATE orders SET status = 'sent' WHERE id = 6", false)),
+        Some(FailCode::Withdrawn)
+    );
     assert_eq!(paid(), "15");
     // Rows changed inside a CTE count, whatever the outer statement returns.
     let hidden = "WITH w AS (UPDATE orders SET status = 'sent' RETURNING id) SELECT count(*) FROM w";
@@ -133,7 +151,18 @@ fn against_a_real_server() {
 
     // A lock that is not given up.
     let holder = std::process::Command::new("psql")
-        .args(["-X", "-q", "-U", "boss", "-h", &server.socket(), "-d", "postgres", "-c", "BEGIN; SELECT 1 FROM orders WHERE id = 7 FOR UPDATE; SELECT pg_sleep(6)"])
+        .args([
+            "-X",
+            "-q",
+            "-U",
+            "boss",
+            "-h",
+            &server.socket(),
+            "-d",
+            "postgres",
+            "-c",
+            "BEGIN; SELECT 1 FROM orders WHERE id = 7 FOR UPDATE; SELECT pg_sleep(6)",
+        ])
         .stdout(std::process::Stdio::null())
         .spawn();
     std::thread::sleep(std::time::Duration::from_millis(600));
@@ -155,24 +184,36 @@ fn against_a_real_server() {
     assert_eq!(code(&as_ada.of("SELECT ssn FROM secrets")), Some(FailCode::BeyondEffect));
 
     // Logins that could do too much are refused before anything runs.
-    for (login, mirror) in [("boss", None), ("maker", None), ("inheriting", Some("ada")), ("two", Some("ada")), ("app", Some("ada"))] {
+    for (login, mirror) in
+        [("boss", None), ("maker", None), ("inheriting", Some("ada")), ("two", Some("ada")), ("app", Some("ada"))]
+    {
         let target = target(&server, login, mirror);
         let refused = code(&Run { target: &target, verb: Verb::Read, ceiling: 0 }.of("SELECT 1"));
         assert_eq!(refused, Some(FailCode::BadOrder), "{login}");
     }
     let nobody = target(&server, "nobody_here", None);
-    assert_eq!(code(&Run { target: &nobody, verb: Verb::Read, ceiling: 0 }.of("SELECT 1")), Some(FailCode::LoginRefused));
+    assert_eq!(
+        code(&Run { target: &nobody, verb: Verb::Read, ceiling: 0 }.of("SELECT 1")),
+        Some(FailCode::LoginRefused)
+    );
 
     // What became of a transaction can be asked later.
     let mut seen = None;
-    let job = |sql: &str| Job { target: app.clone(), kind: Kind::SqlPostgresql, artifact: sql.into(), effect: effect(Verb::Update), signer: "Ada".into() };
+    let job = |sql: &str| Job {
+        target: app.clone(),
+        kind: Kind::SqlPostgresql,
+        artifact: sql.into(),
+        effect: effect(Verb::Update),
+        signer: "Ada".into(),
+    };
     let order = Order::Run { job: job("UPDATE orders SET status = 'sent' WHERE id = 8"), ceiling_rows: 1 };
     let report = perform(&order, b"", &mut |_, transaction| {
         seen = transaction.map(str::to_owned);
         true
     });
     assert!(matches!(report, Report::Done { .. }), "{report:?}");
-    let ask = |transaction: String| perform(&Order::Resolve { target: app.clone(), transaction }, b"", &mut |_, _| false);
+    let ask =
+        |transaction: String| perform(&Order::Resolve { target: app.clone(), transaction }, b"", &mut |_, _| false);
     assert_eq!(ask(seen.clone().unwrap()), Report::Resolved { status: Some("committed".into()) });
     assert_eq!(code(&ask("1; DROP TABLE orders".into())), Some(FailCode::BadOrder));
 
@@ -182,7 +223,9 @@ fn against_a_real_server() {
     assert_eq!(server.sql("SELECT count(*) FROM orders WHERE status = 'gone'"), "0");
 
     // The schema.
-    let Report::Catalog { catalog } = perform(&Order::Catalog { target: app.clone() }, b"", &mut |_, _| false) else { panic!("catalog") };
+    let Report::Catalog { catalog } = perform(&Order::Catalog { target: app.clone() }, b"", &mut |_, _| false) else {
+        panic!("catalog")
+    };
     let orders = catalog.relation("public.orders").unwrap();
     assert!(orders.row_security && orders.columns.iter().any(|c| c.name == "amount" && c.type_name == "numeric(10,2)"));
     assert_eq!(orders.cascades_to, ["public.lines"]);

@@ -157,7 +157,9 @@ impl Guard {
         let mut spender = Spender { ledger: &self.ledger, claim, target: &target };
         let warrant = match approved.redeem(&mut spender) {
             Ok(warrant) => warrant,
-            Err(LedgerError::AlreadySpent) => return answer_refused(Refused::AlreadySpent, "this approval was used before"),
+            Err(LedgerError::AlreadySpent) => {
+                return answer_refused(Refused::AlreadySpent, "this approval was used before");
+            }
             Err(error) => return answer_refused(Refused::LedgerFailed, error.to_string()),
         };
         // Announced. If we die from here on, `recover` settles the run at the next start; the approval stays spent.
@@ -274,7 +276,9 @@ impl Guard {
         match self.ledger.append(Job { drafts, ..Job::default() }) {
             Ok(_) => Answer::Ran { run: running.run, outcome },
             // It ran, and the log does not say so yet: at the next start it is found unsettled.
-            Err(error) => answer_refused(Refused::LedgerFailed, format!("it ran, but its end could not be logged: {error}")),
+            Err(error) => {
+                answer_refused(Refused::LedgerFailed, format!("it ran, but its end could not be logged: {error}"))
+            }
         }
     }
 

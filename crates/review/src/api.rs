@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, QueueRow, ReviewView, Selection,
-    SignedGrant, ToSign,
+    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, QueueRow, ReviewView,
+    Selection, SignedGrant, ToSign,
 };
 
 use crate::Desk;
@@ -53,7 +53,7 @@ impl From<QueryRejection> for ApiError {
 /// Body of `changes` and `reject`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sentence {
+pub(crate) struct Sentence {
     /// For the agent; 1 to 500 characters, no hidden ones.
     pub sentence: String,
 }
@@ -61,7 +61,7 @@ pub struct Sentence {
 /// Body of `take-over`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Replacement {
+pub(crate) struct Replacement {
     /// The person's own artifact.
     pub body: String,
 }
@@ -69,7 +69,7 @@ pub struct Replacement {
 /// Body of `passes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PassRequest {
+pub(crate) struct PassRequest {
     /// An open task.
     pub task: TaskId,
     /// Until the pass ends.
@@ -79,7 +79,7 @@ pub struct PassRequest {
 /// Body of `stop`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StopRequest {
+pub(crate) struct StopRequest {
     /// `all`, `task:<id>`, `target:<name>`, `agent:<name>` or `person:<name>`.
     pub scope: String,
 }
@@ -87,7 +87,7 @@ pub struct StopRequest {
 /// Query of `proposals/{id}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RevisionQuery {
+pub(crate) struct RevisionQuery {
     /// The newest if absent.
     pub revision: Option<u32>,
 }
@@ -293,5 +293,5 @@ async fn from_guard<P: People>(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let id: ProposalId = input::id(&id)?;
-    Ok(text(desk.people.from_guard(&who, id).await?))
+    Ok(text(desk.people.guard_view(&who, id).await?))
 }

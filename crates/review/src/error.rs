@@ -13,7 +13,7 @@ pub(crate) fn error(code: &str, message: impl Into<String>) -> PersonError {
 }
 
 /// The HTTP status of a code. Unknown codes are the server's fault.
-pub fn status_of(error: &PersonError) -> StatusCode {
+pub(crate) fn status_of(error: &PersonError) -> StatusCode {
     match error.code.as_str() {
         "malformed" => StatusCode::BAD_REQUEST,
         "not_signed_in" | "login_failed" => StatusCode::UNAUTHORIZED,

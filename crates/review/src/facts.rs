@@ -54,7 +54,8 @@ pub(crate) fn field<'a>(statement: &'a str, field: &str) -> Option<&'a str> {
 pub(crate) fn facts(view: &ReviewView) -> Facts {
     let row = &view.row;
     let ceiling = view.statement.as_deref().and_then(|s| field(s, "ceiling"));
-    let what = if view.understood { view.sentence.clone() } else { "No summary is possible. Read the bytes.".to_owned() };
+    let what =
+        if view.understood { view.sentence.clone() } else { "No summary is possible. Read the bytes.".to_owned() };
     let headline = if view.understood { row.headline.clone() } else { "NOT UNDERSTOOD".to_owned() };
     let scope = if row.in_scope { "Inside the task's scope" } else { "OUTSIDE the task's scope" };
     let mut band = Vec::new();
@@ -81,7 +82,12 @@ pub(crate) fn facts(view: &ReviewView) -> Facts {
         risk_word: risk_word(row.risk),
         band,
         items: [
-            Fact { label: "What", value: what, note: limit, tone: tone(!view.understood || view.effect.commits_itself) },
+            Fact {
+                label: "What",
+                value: what,
+                note: limit,
+                tone: tone(!view.understood || view.effect.commits_itself),
+            },
             Fact {
                 label: "Where",
                 value: format!("{} · {}", row.target, row.environment.to_uppercase()),

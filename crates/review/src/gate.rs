@@ -26,11 +26,18 @@ pub(crate) async fn check<P: People>(State(desk): State<Desk<P>>, mut request: R
     let api = request.uri().path().starts_with("/api/");
     let secure = desk.config.secure_cookies;
     let refuse = |e: PersonError, who| {
-        if api { ApiError(e).into_response() } else { PageError { error: e, who, back: "/".to_owned() }.into_response() }
+        if api {
+            ApiError(e).into_response()
+        } else {
+            PageError { error: e, who, back: "/".to_owned() }.into_response()
+        }
     };
     let response = 'answer: {
         if !host_known(request.headers(), &desk.config) {
-            break 'answer refuse(error("wrong_host", "this name is not served here; use the address printed at start"), None);
+            break 'answer refuse(
+                error("wrong_host", "this name is not served here; use the address printed at start"),
+                None,
+            );
         }
         if request.method() == Method::POST && !same_site(request.headers(), &desk.config, api) {
             let message = "this form came from another site; open the page here and try again";
@@ -48,7 +55,7 @@ pub(crate) async fn check<P: People>(State(desk): State<Desk<P>>, mut request: R
         if !route.needs.allows(person.as_ref()) {
             break 'answer match (&person, api) {
                 (None, false) => Redirect::to(&login_url(&request)).into_response(),
-                (None, true) => refuse(error("not_signed_in", "sign in first: `wetink login`"), None),
+                (None, true) => refuse(error("not_signed_in", "sign in first; terminals do it by themselves"), None),
                 (Some(_), _) => {
                     refuse(error("not_permitted", "your roles do not allow this; ask an admin"), person.clone())
                 }
@@ -99,7 +106,9 @@ fn host_known(headers: &HeaderMap, config: &ReviewConfig) -> bool {
 fn same_site(headers: &HeaderMap, config: &ReviewConfig, api: bool) -> bool {
     match headers.get("sec-fetch-site") {
         Some(site) => site == "same-origin",
-        None => headers.get(header::ORIGIN).is_none_or(|origin| !api && origin.as_bytes() == config.public_url.as_bytes()),
+        None => {
+            headers.get(header::ORIGIN).is_none_or(|origin| !api && origin.as_bytes() == config.public_url.as_bytes())
+        }
     }
 }
 
@@ -164,7 +173,8 @@ mod tests {
     #[test]
     fn only_local_paths_are_gone_on_to() {
         assert_eq!(local_path("/r/p-1?x=1"), "/r/p-1?x=1");
-        for bad in ["", "r", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/ä", "javascript:x"] {
+        for bad in ["", "r", "//evil.example", "/\\evil.example", "https://evil.example", "/a\nb", "/ä", "javascript:x"]
+        {
             assert_eq!(local_path(bad), "/", "{bad}");
         }
     }

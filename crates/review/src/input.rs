@@ -16,7 +16,7 @@ use wire::target::{Address as TargetAddress, Registration, Tls};
 use crate::error::error;
 
 /// Longest sentence to an agent, in characters.
-pub const SENTENCE_MAX: usize = 500;
+pub(crate) const SENTENCE_MAX: usize = 500;
 /// Most columns or rows named one by one in a selection made on the page.
 const SELECTED_MAX: usize = 10_000;
 
@@ -54,7 +54,11 @@ impl Form {
     /// The same, but it must be there.
     fn need(&self, name: &str) -> Result<String, PersonError> {
         let value = self.get(name);
-        if value.is_empty() { Err(error("malformed", format!("`{name}` is missing; fill it in"))) } else { Ok(value.to_owned()) }
+        if value.is_empty() {
+            Err(error("malformed", format!("`{name}` is missing; fill it in")))
+        } else {
+            Ok(value.to_owned())
+        }
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, PersonError> {
@@ -142,9 +146,9 @@ impl Form {
                 key: self.need("key")?,
                 roles: self.0.get("role").cloned().unwrap_or_default(),
             },
-            "revoke_key" => {
-                GrantRequest::RevokeKey { fingerprint: self.get("fingerprint").parse().map_err(|_| bad("the fingerprint"))? }
-            }
+            "revoke_key" => GrantRequest::RevokeKey {
+                fingerprint: self.get("fingerprint").parse().map_err(|_| bad("the fingerprint"))?,
+            },
             "target" => GrantRequest::Target { registration: self.registration()? },
             "task" => GrantRequest::Task {
                 title: self.need("title")?,
@@ -232,7 +236,8 @@ pub(crate) fn artifact(body: String) -> Result<String, PersonError> {
 
 /// The scope of a stop switch.
 pub(crate) fn scope(text: &str) -> Result<String, PersonError> {
-    let named = ["task:", "target:", "agent:", "person:"].iter().any(|p| text.strip_prefix(p).is_some_and(|r| !r.is_empty()));
+    let named =
+        ["task:", "target:", "agent:", "person:"].iter().any(|p| text.strip_prefix(p).is_some_and(|r| !r.is_empty()));
     if (text == "all" || named) && text.len() <= 255 && !text.chars().any(|c| has_hidden(c) || c.is_whitespace()) {
         Ok(text.to_owned())
     } else {
@@ -286,7 +291,8 @@ mod tests {
     fn the_least_is_the_default() {
         let none = form(&[("rows", "none"), ("col-0", "show")]).selection().unwrap();
         assert_eq!(none, Selection { rows: "none".into(), ..Selection::default() });
-        let some = form(&[("rows", "some"), ("row", "2"), ("row", "0"), ("col-1", "mask"), ("col-0", "show"), ("col-2", "")]);
+        let some =
+            form(&[("rows", "some"), ("row", "2"), ("row", "0"), ("col-1", "mask"), ("col-0", "show"), ("col-2", "")]);
         let some = some.selection().unwrap();
         assert_eq!((some.row_indexes, some.show, some.mask), (vec![2, 0], vec![0], vec![1]));
         assert!(form(&[("rows", "every")]).selection().is_err());
@@ -296,8 +302,18 @@ mod tests {
     #[test]
     fn signatures_have_a_form() {
         assert!(form(&[]).signature().is_err());
-        assert!(form(&[("credential", "a b"), ("authenticator_data", "a"), ("client_data", "a"), ("signature", "a")]).signature().is_err());
-        let ok = form(&[("credential", "a"), ("authenticator_data", "a"), ("client_data", "a"), ("signature", "a"), ("statement", &exact("a\nb\n"))]);
+        assert!(
+            form(&[("credential", "a b"), ("authenticator_data", "a"), ("client_data", "a"), ("signature", "a")])
+                .signature()
+                .is_err()
+        );
+        let ok = form(&[
+            ("credential", "a"),
+            ("authenticator_data", "a"),
+            ("client_data", "a"),
+            ("signature", "a"),
+            ("statement", &exact("a\nb\n")),
+        ]);
         assert_eq!(ok.signed().unwrap().statement, "a\nb\n");
         assert!(form(&[("statement", "%%")]).signed().is_err());
     }

@@ -13,6 +13,7 @@ mod facts;
 mod gate;
 mod html;
 mod input;
+mod pages;
 mod people;
 mod plain;
 mod routes;
@@ -24,8 +25,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 pub use people::{
-    Change, EnrollChallenge, LOGIN_NAMESPACE, LoggedIn, Login, LoginChallenge, Passkeys, People, QUEUE_PAGE, QueueFilter,
-    QueueGroup, SessionToken,
+    Change, EnrollChallenge, LOGIN_NAMESPACE, LoggedIn, Login, LoginChallenge, Passkeys, People, QUEUE_PAGE,
+    QueueFilter, QueueGroup, SessionToken,
 };
 pub use plain::plain;
 
@@ -59,7 +60,28 @@ impl<P: Clone> Clone for Desk<P> {
 pub fn router<P: People>(people: P, config: ReviewConfig) -> Router {
     let desk = Desk { people, config: Arc::new(config) };
     api::router()
+        .merge(pages::router())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(axum::middleware::from_fn_with_state(desk.clone(), gate::check::<P>))
         .with_state(desk)
+}
+
+/// A filter of the audit page from its query: an empty field is no filter.
+pub(crate) fn audit_filter(fields: Vec<(String, String)>) -> wire::people::AuditFilter {
+    let mut filter = wire::people::AuditFilter::default();
+    for (name, value) in fields {
+        let value = value.trim();
+        let text = (!value.is_empty()).then(|| value.to_owned());
+        match name.as_str() {
+            "before" => filter.before = value.parse().ok(),
+            "actor" => filter.actor = text,
+            "task" => filter.task = text,
+            "target" => filter.target = text,
+            "proposal" => filter.proposal = text,
+            "event" => filter.event = text,
+            "digest" => filter.digest = text,
+            _ => {}
+        }
+    }
+    filter
 }

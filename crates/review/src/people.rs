@@ -139,7 +139,7 @@ pub trait People: Clone + Send + Sync + 'static {
     /// The receipt of a run, JSON.
     fn receipt(&self, who: &Person, run: RunId) -> impl Future<Output = Result<String, PersonError>> + Send;
     /// The guard's own plain-text view of a proposal.
-    fn from_guard(&self, who: &Person, id: ProposalId) -> impl Future<Output = Result<String, PersonError>> + Send;
+    fn guard_view(&self, who: &Person, id: ProposalId) -> impl Future<Output = Result<String, PersonError>> + Send;
 
     /// Every change of state from now on. Lagging receivers lose the oldest; pages then reload.
     fn changes_feed(&self) -> broadcast::Receiver<Change>;

@@ -84,7 +84,9 @@ pub fn plain(view: &ReviewView) -> String {
 fn section(out: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
         _ = writeln!(out, "\n{title}");
-        lines.iter().for_each(|l| block(out, "  ", l));
+        for line in lines {
+            block(out, "  ", line);
+        }
     }
 }
 

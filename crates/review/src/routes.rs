@@ -4,7 +4,7 @@ use wire::people::Person;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub(crate) enum Needs {
     /// Anyone who reaches the listener.
     Anyone,
     /// A signed-in person, whatever the roles.
@@ -19,7 +19,7 @@ pub enum Needs {
 
 impl Needs {
     /// Whether `person` may.
-    pub fn allows(self, person: Option<&Person>) -> bool {
+    pub(crate) fn allows(self, person: Option<&Person>) -> bool {
         let has = |roles: &[&str]| person.is_some_and(|p| p.roles.iter().any(|r| roles.contains(&r.as_str())));
         match self {
             Self::Anyone => true,
@@ -33,7 +33,7 @@ impl Needs {
 
 /// One route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// HTTP method; `GET` also answers `HEAD`.
     pub method: &'static str,
     /// Path as matched, with `{name}` segments.
@@ -47,7 +47,7 @@ const fn route(method: &'static str, path: &'static str, needs: Needs) -> Route 
 }
 
 /// Every route. The golden file `authz.golden` is made from it.
-pub const ROUTES: &[Route] = &[
+pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/static/app.js", Needs::Anyone),
     route("GET", "/static/style.css", Needs::Anyone),
     route("GET", "/login", Needs::Anyone),

@@ -124,7 +124,10 @@ mod tests {
 
     #[test]
     fn small_forms() {
-        assert_eq!(["0", "999", "1,000", "5,311", "1,234,567"], [0, 999, 1000, 5311, 1_234_567].map(grouped).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0", "999", "1,000", "5,311", "1,234,567"],
+            [0, 999, 1000, 5311, 1_234_567].map(grouped).each_ref().map(String::as_str)
+        );
         assert_eq!(cut("añb", 2), ("añ", Some(3)));
         assert_eq!(cut("añb", 3), ("añb", None));
         assert_eq!(span(552_000), "9 min");

@@ -56,11 +56,13 @@ impl Client {
     async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T> {
         let bytes = self.exchange(method, path, body).await?;
         let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-        serde_json::from_slice(bytes).context("the gateway's answer has another form than expected; are both of one version?")
+        serde_json::from_slice(bytes)
+            .context("the gateway's answer has another form than expected; are both of one version?")
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "application/json");
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "application/json");
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }
@@ -69,7 +71,7 @@ impl Client {
         }
         let request = request.body(Full::new(Bytes::from(body)))?;
         let response = self.http.request(request).await.map_err(|_| {
-            Failure::new(Exit::Error, format!("nothing answers at {}; start it with `wetink up`", self.base))
+            Failure::of(Exit::Error, format!("nothing answers at {}; start it with `wetink up`", self.base))
         })?;
         let status = response.status();
         let collected = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
@@ -88,7 +90,7 @@ fn failure(status: StatusCode, bytes: &[u8]) -> anyhow::Error {
             "already_decided" | "rejected" | "denied" => Exit::Denied,
             _ => Exit::Error,
         };
-        return Failure::new(exit, format!("{} ({})", artifact::visible(&error.message), error.code));
+        return Failure::of(exit, format!("{} ({})", artifact::visible(&error.message), error.code));
     }
     if let Ok(refusal) = serde_json::from_slice::<RefusalAnswer>(bytes) {
         let exit = match refusal.refused {
@@ -96,7 +98,7 @@ fn failure(status: StatusCode, bytes: &[u8]) -> anyhow::Error {
             wire::Refusal::SlowDown | wire::Refusal::Unavailable => Exit::Pending,
             _ => Exit::Error,
         };
-        return Failure::new(exit, format!("{} ({})", artifact::visible(&refusal.message), refusal.refused.code()));
+        return Failure::of(exit, format!("{} ({})", artifact::visible(&refusal.message), refusal.refused.code()));
     }
-    Failure::new(Exit::Error, format!("the gateway answered {status}"))
+    Failure::of(Exit::Error, format!("the gateway answered {status}"))
 }

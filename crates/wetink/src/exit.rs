@@ -38,7 +38,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// A failure with a code of its own.
-    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+    pub(crate) fn of(exit: Exit, message: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self { exit, message: message.into() })
     }
 }

@@ -18,7 +18,8 @@ impl Home {
     pub(crate) fn find(named: Option<PathBuf>) -> Result<Self> {
         let root = match named {
             Some(path) => path,
-            None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set; name a folder with --dir")?).join(".wetink"),
+            None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set; name a folder with --dir")?)
+                .join(".wetink"),
         };
         Ok(Self { root: std::path::absolute(root)? })
     }
@@ -30,8 +31,12 @@ impl Home {
                 Ok(meta) => {
                     let own = meta.uid() == nix_uid();
                     if !own || meta.permissions().mode() & 0o077 != 0 {
-                        let text = format!("{} can be entered by others; run chmod 700 {} as its owner", dir.display(), dir.display());
-                        return Err(Failure::new(Exit::Error, text));
+                        let text = format!(
+                            "{} can be entered by others; run chmod 700 {} as its owner",
+                            dir.display(),
+                            dir.display()
+                        );
+                        return Err(Failure::of(Exit::Error, text));
                     }
                 }
                 Err(_) => std::fs::DirBuilder::new()

@@ -26,7 +26,12 @@ use crate::home::Home;
 use crate::person::Terminal;
 
 #[derive(Parser)]
-#[command(name = "wetink", version, about = "AI agents propose, people sign, only then does anything run.", max_term_width = 110)]
+#[command(
+    name = "wetink",
+    version,
+    about = "AI agents propose, people sign, only then does anything run.",
+    max_term_width = 110
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -430,7 +435,11 @@ fn main() -> ExitCode {
         _ => {}
     }
     let json = cli.global.json;
-    let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(cli)));
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(cli)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -457,7 +466,9 @@ async fn run(cli: Cli) -> Result<()> {
     };
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Up { people, agents, passphrase_file } => roles::up(&terminal, &home, people, agents, passphrase_file).await,
+        Command::Up { people, agents, passphrase_file } => {
+            roles::up(&terminal, &home, people, agents, passphrase_file).await
+        }
         Command::Doctor { folder } => doctor::run(&terminal, &home, &folder),
         Command::Connect { host, task: None, .. } => {
             let text = connect::snippet(&host, &format!("{agents_server}/mcp"))?;
@@ -468,18 +479,48 @@ async fn run(cli: Cli) -> Result<()> {
             let text = connect::with_pass(&host, &pass)?;
             terminal.print(&text, || text.clone())
         }
-        Command::Target(TargetCommand::Add { name, address, environment, mirror, labels, search_path, ca_file, credential }) => {
+        Command::Target(TargetCommand::Add {
+            name,
+            address,
+            environment,
+            mirror,
+            labels,
+            search_path,
+            ca_file,
+            credential,
+        }) => {
             let add = TargetAdd { name, address, environment, mirror, labels, search_path, ca_file, credential };
             grant::target_add(&terminal, add).await
         }
         Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,
-        Command::Task(TaskCommand::New { title, agent, target, may, function, rows_per_run, rows_total, auto_reads, minutes }) => {
-            let request =
-                GrantRequest::Task { title, agent, target, may, functions: function, rows_per_run, rows_total, auto_reads, minutes };
+        Command::Task(TaskCommand::New {
+            title,
+            agent,
+            target,
+            may,
+            function,
+            rows_per_run,
+            rows_total,
+            auto_reads,
+            minutes,
+        }) => {
+            let request = GrantRequest::Task {
+                title,
+                agent,
+                target,
+                may,
+                functions: function,
+                rows_per_run,
+                rows_total,
+                auto_reads,
+                minutes,
+            };
             grant::task_new(&terminal, request).await
         }
         Command::Task(TaskCommand::List) => grant::list(&terminal, "tasks").await,
-        Command::Task(TaskCommand::Close { task }) => grant::simple(&terminal, GrantRequest::CloseTask { task }, "the task is closed").await,
+        Command::Task(TaskCommand::Close { task }) => {
+            grant::simple(&terminal, GrantRequest::CloseTask { task }, "the task is closed").await
+        }
         Command::Task(TaskCommand::Pass { task, minutes }) => {
             let pass = grant::pass(&terminal, task, minutes).await?;
             terminal.print(&pass, || pass.pass.clone())
@@ -491,17 +532,22 @@ async fn run(cli: Cli) -> Result<()> {
             grant::simple(&terminal, GrantRequest::Key { person, key, roles }, "the key is granted").await
         }
         Command::Key(KeyCommand::Revoke { fingerprint }) => grant::revoke(&terminal, fingerprint).await,
-        Command::Policy(PolicyCommand::Set { pack }) => grant::simple(&terminal, GrantRequest::Policy { pack }, "the policy is in force").await,
+        Command::Policy(PolicyCommand::Set { pack }) => {
+            grant::simple(&terminal, GrantRequest::Policy { pack }, "the policy is in force").await
+        }
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Check { target, file, token } => {
             agent::check(&terminal, &agent::client(&agents_server, token)?, &target, agent::read_body(&file)?).await
         }
         Command::Propose { target, purpose, revises, wait, file, token } => {
-            let propose = Propose { target, body: agent::read_body(&file)?, purpose, task: None, revises, wait_s: Some(wait) };
+            let propose =
+                Propose { target, body: agent::read_body(&file)?, purpose, task: None, revises, wait_s: Some(wait) };
             agent::propose(&terminal, &agent::client(&agents_server, token)?, propose).await
         }
-        Command::Wait { id, timeout, token } => agent::wait(&terminal, &agent::client(&agents_server, token)?, id, timeout).await,
+        Command::Wait { id, timeout, token } => {
+            agent::wait(&terminal, &agent::client(&agents_server, token)?, id, timeout).await
+        }
         Command::Review { all } => review::queue(&terminal, all).await,
         Command::Show { id, from_guard: true } => roles::show_from_guard(&terminal, &home, id).await,
         Command::Show { id, from_guard: false } => review::show(&terminal, id).await,
@@ -516,7 +562,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Run { id } => review::run_here(&terminal, id).await,
         Command::Audit(AuditCommand::Search(args)) => audit::search(&terminal, args).await,
         Command::Audit(AuditCommand::Export { folder }) => audit::export(&terminal, &home, &folder),
-        Command::Audit(AuditCommand::Verify { folder, log_key }) => audit::verify(&terminal, &folder, log_key.as_deref()),
+        Command::Audit(AuditCommand::Verify { folder, log_key }) => {
+            audit::verify(&terminal, &folder, log_key.as_deref())
+        }
         Command::Receipt(ReceiptCommand::Get { run }) => audit::receipt(&terminal, run).await,
         Command::Receipt(ReceiptCommand::Verify { file, log_key }) => audit::receipt_verify(&terminal, &file, &log_key),
         Command::Stop { scope } => grant::stop(&terminal, &scope).await,

@@ -45,7 +45,9 @@ impl Terminal {
         let text = if self.json { serde_json::to_string(value)? } else { plain() };
         let mut out = std::io::stdout();
         // A reader that went away (`| head`) is no error.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
+        let _ = out
+            .write_all(text.as_bytes())
+            .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
         Ok(())
     }
 
@@ -72,19 +74,22 @@ impl Terminal {
         if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
             return Ok(());
         }
-        Err(Failure::new(
+        Err(Failure::of(
             Exit::Usage,
-            format!("{what} needs a person: run it in a terminal with a security key or SSH key, or open {}", self.server),
+            format!(
+                "{what} needs a person: run it in a terminal with a security key or SSH key, or open {}",
+                self.server
+            ),
         ))
     }
 
     /// Asks one line on the terminal.
-    pub(crate) fn ask(&self, prompt: &str) -> Result<String> {
+    pub(crate) fn ask(prompt: &str) -> Result<String> {
         eprint!("{prompt}");
         let _ = std::io::stderr().flush();
         let mut line = String::new();
         if std::io::stdin().read_line(&mut line)? == 0 {
-            return Err(Failure::new(Exit::Usage, "no answer; nothing was done"));
+            return Err(Failure::of(Exit::Usage, "no answer; nothing was done"));
         }
         Ok(line.trim().to_owned())
     }
@@ -105,13 +110,16 @@ impl Terminal {
         let to_sign: GrantToSign = client.post("/api/v1/grant-statement", &request).await?;
         // The statement names this gateway, or it is for somebody else.
         if !to_sign.statement.contains(&format!("\ngateway: {}\n", overview.gateway)) {
-            return Err(Failure::new(Exit::Unverified, "the statement is for another gateway; nothing was signed"));
+            return Err(Failure::of(Exit::Unverified, "the statement is for another gateway; nothing was signed"));
         }
         if let Some(attachment) = &to_sign.attachment {
             eprintln!("{}\n", indent(&artifact::visible(attachment)));
             let digest = artifact::Digest::of(attachment.as_bytes()).to_string();
             if !to_sign.statement.contains(&digest) {
-                return Err(Failure::new(Exit::Unverified, "the statement does not name what is shown; nothing was signed"));
+                return Err(Failure::of(
+                    Exit::Unverified,
+                    "the statement does not name what is shown; nothing was signed",
+                ));
             }
         }
         let claim = self.sign_shown(&to_sign.statement)?;

@@ -23,11 +23,14 @@ pub(crate) fn sign(text: &str, namespace: &str, key: &Path) -> Result<Signature>
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
-        .map_err(|_| Failure::new(Exit::Error, "ssh-keygen is not installed; install openssh-client"))?;
+        .map_err(|_| Failure::of(Exit::Error, "ssh-keygen is not installed; install openssh-client"))?;
     child.stdin.take().context("ssh-keygen has no input")?.write_all(text.as_bytes())?;
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        return Err(Failure::new(Exit::Error, format!("ssh-keygen did not sign with {}; nothing was sent", key.display())));
+        return Err(Failure::of(
+            Exit::Error,
+            format!("ssh-keygen did not sign with {}; nothing was sent", key.display()),
+        ));
     }
     Ok(Signature::Ssh { armored: String::from_utf8(output.stdout).context("ssh-keygen wrote something unreadable")? })
 }
@@ -38,13 +41,13 @@ pub(crate) fn find_key(named: Option<&Path>) -> Result<PathBuf> {
         if path.exists() {
             return Ok(path.to_owned());
         }
-        return Err(Failure::new(Exit::Usage, format!("there is no key {}; name one with --key", path.display())));
+        return Err(Failure::of(Exit::Usage, format!("there is no key {}; name one with --key", path.display())));
     }
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let usual = ["id_ed25519_sk", "id_ecdsa_sk", "id_ed25519", "id_ecdsa"];
     let found = usual.iter().map(|name| home.join(".ssh").join(name)).find(|path| path.exists());
     found.ok_or_else(|| {
-        Failure::new(Exit::Usage, "no SSH key found in ~/.ssh; make one with `ssh-keygen -t ed25519-sk` (or -t ed25519), or name one with --key")
+        Failure::of(Exit::Usage, "no SSH key found in ~/.ssh; make one with `ssh-keygen -t ed25519-sk` (or -t ed25519), or name one with --key")
     })
 }
 
@@ -59,6 +62,6 @@ pub(crate) fn public_line(key: &Path) -> Result<String> {
     let mut words = text.split_whitespace();
     match (words.next(), words.next()) {
         (Some(kind), Some(blob)) => Ok(format!("{kind} {blob}")),
-        _ => Err(Failure::new(Exit::Usage, format!("{} is not a public key", path.display()))),
+        _ => Err(Failure::of(Exit::Usage, format!("{} is not a public key", path.display()))),
     }
 }

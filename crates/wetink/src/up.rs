@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::home::Home;
 
 /// Longest a process may take until it is ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// Guard and desk at work.
 pub(crate) struct Pair {
@@ -76,7 +76,8 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Pair> {
             return Err(error);
         }
     };
-    let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name).map(str::to_owned)).unwrap_or_default();
+    let value =
+        |name: &str| lines.iter().find_map(|line| line.strip_prefix(name).map(str::to_owned)).unwrap_or_default();
     Ok(Pair { guard, desk, enrollment, people: value("people "), agents: value("agents ") })
 }
 
@@ -100,7 +101,10 @@ fn ready_lines(child: &mut Child, name: &str) -> Result<Vec<String>> {
             Err(_) => {
                 let _ = child.kill();
                 let status = child.wait()?;
-                return Err(Failure::new(Exit::Error, format!("the {name} did not start ({status}); its own words stand above")));
+                return Err(Failure::of(
+                    Exit::Error,
+                    format!("the {name} did not start ({status}); its own words stand above"),
+                ));
             }
         }
     }
@@ -112,7 +116,12 @@ impl Pair {
         loop {
             for (name, child) in [("guard", &mut self.guard), ("desk", &mut self.desk)] {
                 if let Some(status) = child.try_wait()? {
-                    return Err(Failure::new(Exit::Error, format!("the {name} ended ({status}); the other one is ended too. Start again with `wetink up`")));
+                    return Err(Failure::of(
+                        Exit::Error,
+                        format!(
+                            "the {name} ended ({status}); the other one is ended too. Start again with `wetink up`"
+                        ),
+                    ));
                 }
             }
             std::thread::sleep(Duration::from_millis(200));

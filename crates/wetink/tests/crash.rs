@@ -30,7 +30,9 @@ fn entries(guard: &Guard) -> Vec<Entry> {
     let mut all = Vec::new();
     loop {
         let from = all.len() as u64;
-        let Answer::Entries { entries, .. } = guard.ask(&Request::Read { from, limit: 1024, wait_ms: 0 }) else { panic!("read") };
+        let Answer::Entries { entries, .. } = guard.ask(&Request::Read { from, limit: 1024, wait_ms: 0 }) else {
+            panic!("read")
+        };
         if entries.is_empty() {
             return all;
         }
@@ -66,7 +68,8 @@ fn kill_at_any_point() {
         let (left, right) = batch.split_at(32);
         // Connected before the clock runs: the guard may be gone before a thread gets its turn.
         let streams = [scene.guard.connect(), scene.guard.connect()];
-        let run = |stream: &std::os::unix::net::UnixStream, jobs: &[(u64, artifact::claim::Signed, wire::socket::Proposed)]| {
+        let run = |stream: &std::os::unix::net::UnixStream,
+                   jobs: &[(u64, artifact::claim::Signed, wire::socket::Proposed)]| {
             let mut answers = Vec::new();
             for (k, claim, proposed) in jobs {
                 if stop.load(Ordering::Relaxed) {
@@ -127,9 +130,8 @@ fn kill_at_any_point() {
         let wrong = match end {
             // The log's word and the target's state must agree, unless the log says that nobody knows.
             Some("ran") => marks != 1,
-            Some("failed" | "stale") => marks != 0,
+            Some("failed" | "stale") | None => marks != 0,
             Some(_) => false,
-            None => marks != 0,
         };
         // What the desk was told must still be true.
         let contradicted = matches!(told.get(&k), Some(Some(Outcome::Held { .. }))) && end != Some("ran");

@@ -1,5 +1,5 @@
 //! A desk that lies. Threat T12/T13: whatever it says on the socket, the guard runs nothing that a person did not sign.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::type_complexity, missing_docs)]
 
 mod support;
 
@@ -63,7 +63,13 @@ fn a_ceiling_rolls_back() {
     let proposed = scene.proposed(&sql, effect);
     let claim = scene.ada.sign(&scene.approval(&proposed, 4).to_text().unwrap());
     let answer = scene.guard.ask(&Request::Run { claim, proposed });
-    assert!(matches!(answer, Answer::Ran { outcome: Outcome::Failed { code: wire::order::FailCode::CeilingExceeded, .. }, .. }), "{answer:?}");
+    assert!(
+        matches!(
+            answer,
+            Answer::Ran { outcome: Outcome::Failed { code: wire::order::FailCode::CeilingExceeded, .. }, .. }
+        ),
+        "{answer:?}"
+    );
     assert_eq!(scene.state(), (0, 0, 10));
 }
 
@@ -85,7 +91,9 @@ fn a_hostile_desk_gets_nothing() {
         ("another artifact", &|p| p.artifact = "DELETE FROM rows".into()),
         ("a byte more", &|p| p.artifact.push(' ')),
         ("a wider effect", &|p| p.effect.relations[0].verbs.push(Verb::Delete)),
-        ("another count", &|p| p.effect.rows = Some(Rows { grade: artifact::effect::Grade::Counted, count: 3, of: None })),
+        ("another count", &|p| {
+            p.effect.rows = Some(Rows { grade: artifact::effect::Grade::Counted, count: 3, of: None });
+        }),
         ("another target", &|p| p.target = "other".into()),
         ("another kind", &|p| p.kind = Kind::SqlPostgresql),
         ("another proposal", &|p| p.proposal = ProposalId::random()),
@@ -114,13 +122,22 @@ fn a_hostile_desk_gets_nothing() {
     hostile.run("no signature", with(vec![]), &proposed);
     hostile.run("eleven signatures", with(vec![claim.signatures[0].clone(); 11]), &proposed);
     hostile.run("a stranger's signature", mallory.sign(&claim.statement), &proposed);
-    hostile.run("one good, one stranger's", with(vec![claim.signatures[0].clone(), mallory.sign(&claim.statement).signatures[0].clone()]), &proposed);
+    hostile.run(
+        "one good, one stranger's",
+        with(vec![claim.signatures[0].clone(), mallory.sign(&claim.statement).signatures[0].clone()]),
+        &proposed,
+    );
     hostile.run("a sign-in signature", scene.ada.sign_as("wetink-login@v1", &claim.statement), &proposed);
     hostile.run("a git signature", scene.ada.sign_as("git", &claim.statement), &proposed);
     hostile.run("a signature of other text", with(scene.ada.sign("hello").signatures), &proposed);
     hostile.run("a cut signature", with(vec![ssh(&armored[..armored.len() / 2])]), &proposed);
     hostile.run("an empty signature", with(vec![ssh("")]), &proposed);
-    let passkey = Signature::Passkey { credential: "AA".into(), authenticator_data: "AA".into(), client_data: "e30".into(), signature: "AA".into() };
+    let passkey = Signature::Passkey {
+        credential: "AA".into(),
+        authenticator_data: "AA".into(),
+        client_data: "e30".into(),
+        signature: "AA".into(),
+    };
     hostile.run("an invented passkey", with(vec![passkey]), &proposed);
 
     // Statements that a person did sign, about something else.
@@ -160,15 +177,24 @@ fn a_hostile_desk_gets_nothing() {
     hostile.run("a grant as approval", scene.ada.sign(&grant_text), &proposed);
     hostile.attempt("an approval as grant", &Request::Grant { claim: claim.clone(), attachment: None });
     hostile.attempt("a stranger grants a key", &Request::Grant { claim: mallory.sign(&grant_text), attachment: None });
-    hostile.attempt("nobody grants a key", &Request::Grant { claim: Signed { statement: grant_text, signatures: vec![] }, attachment: None });
-    let enroll = |token: &str| Request::EnrollFirst { token: token.into(), person: "Mallory".into(), key: mallory.line() };
+    hostile.attempt(
+        "nobody grants a key",
+        &Request::Grant { claim: Signed { statement: grant_text, signatures: vec![] }, attachment: None },
+    );
+    let enroll =
+        |token: &str| Request::EnrollFirst { token: token.into(), person: "Mallory".into(), key: mallory.line() };
     hostile.attempt("a guessed enrollment", &enroll("wte_guess"));
     hostile.attempt("a second enrollment", &enroll(scene.guard.enrollment.as_deref().unwrap()));
-    let resume = Resume { gateway: scene.gateway, scope: "all".into(), nonce: Nonce::random(), not_after: Scene::soon() };
-    hostile.attempt("a stranger resumes", &Request::Grant { claim: mallory.sign(&resume.to_text().unwrap()), attachment: None });
+    let resume =
+        Resume { gateway: scene.gateway, scope: "all".into(), nonce: Nonce::random(), not_after: Scene::soon() };
+    hostile.attempt(
+        "a stranger resumes",
+        &Request::Grant { claim: mallory.sign(&resume.to_text().unwrap()), attachment: None },
+    );
 
     // Runs under the task that the scope does not cover: writes, other relations, functions, other tasks, foreign tasks.
-    let under = |sql: &str, effect: Effect, task: TaskId| Request::RunUnderTask { task, proposed: scene.proposed(sql, effect) };
+    let under =
+        |sql: &str, effect: Effect, task: TaskId| Request::RunUnderTask { task, proposed: scene.proposed(sql, effect) };
     let (sql, writes) = update("id = 1");
     hostile.attempt("a write under the task", &under(&sql, writes, scene.task));
     let (sql, marks) = mark(1);
@@ -194,19 +220,40 @@ fn a_hostile_desk_gets_nothing() {
     hostile.attempt("a task that asks for signatures", &under("SELECT n FROM rows", reads, signed_task));
 
     // Trials that are not for trials.
-    hostile.attempt("a trial of a definition", &Request::Preview { proposed: scene.proposed("DROP TABLE rows", defines) });
+    hostile
+        .attempt("a trial of a definition", &Request::Preview { proposed: scene.proposed("DROP TABLE rows", defines) });
     let (_, effect) = update("1");
-    hostile.attempt("a trial of something else", &Request::Preview { proposed: scene.proposed("DELETE FROM rows", effect.clone()) });
-    hostile.attempt("a trial that commits", &Request::Preview { proposed: scene.proposed("UPDATE rows SET n = 5; COMMIT", effect) });
+    hostile.attempt(
+        "a trial of something else",
+        &Request::Preview { proposed: scene.proposed("DELETE FROM rows", effect.clone()) },
+    );
+    hostile.attempt(
+        "a trial that commits",
+        &Request::Preview { proposed: scene.proposed("UPDATE rows SET n = 5; COMMIT", effect) },
+    );
 
     // Results and releases of runs that are not there; the operator's verbs; entries in the guard's name.
     hostile.attempt("a peek at nothing", &Request::Peek { run: RunId::random(), person: "Ada".into() });
     hostile.attempt("an invented release", &Request::Release { claim: claim.clone() });
-    hostile.attempt("a secret by the desk", &Request::StoreSecret { name: "x".into(), value: wire::socket::SecretText("y".into()) });
+    hostile.attempt(
+        "a secret by the desk",
+        &Request::StoreSecret { name: "x".into(), value: wire::socket::SecretText("y".into()) },
+    );
     hostile.attempt("an export by the desk", &Request::Export { folder: "/srv/never".into() });
-    for (domain, event) in [("guard", "proposed"), ("desk", "started"), ("desk", "settled"), ("desk", "released"), ("desk", "key_granted"), ("desk", "policy_set"), ("desk", "stopped")] {
+    for (domain, event) in [
+        ("guard", "proposed"),
+        ("desk", "started"),
+        ("desk", "settled"),
+        ("desk", "released"),
+        ("desk", "key_granted"),
+        ("desk", "policy_set"),
+        ("desk", "stopped"),
+    ] {
         let entry = serde_json::json!({ "v": 1, "at": "2026-11-20T00:00:00.000Z", "domain": domain, "event": event, "actor": { "role": "guard", "name": "guard" } });
-        hostile.attempt(&format!("an entry {domain}/{event}"), &Request::Append { entries: vec![NewEntry { entry, contents: vec![] }] });
+        hostile.attempt(
+            &format!("an entry {domain}/{event}"),
+            &Request::Append { entries: vec![NewEntry { entry, contents: vec![] }] },
+        );
     }
 
     // The honest one still works, so the refusals above were not a broken guard.
@@ -224,7 +271,8 @@ fn stop_holds_at_once_and_needs_a_signature_to_end() {
     let request = Request::Run { claim, proposed };
     assert!(matches!(scene.guard.ask(&Request::Stop { scope: "all".into(), by: "Ada".into() }), Answer::Done { .. }));
     assert!(is_refused(&scene.guard.ask(&request), Refused::Stopped));
-    let resume = Resume { gateway: scene.gateway, scope: "all".into(), nonce: Nonce::random(), not_after: Scene::soon() };
+    let resume =
+        Resume { gateway: scene.gateway, scope: "all".into(), nonce: Nonce::random(), not_after: Scene::soon() };
     let claim = scene.ada.sign(&resume.to_text().unwrap());
     assert!(matches!(scene.guard.ask(&Request::Grant { claim, attachment: None }), Answer::Done { .. }));
     assert!(matches!(scene.guard.ask(&request), Answer::Ran { .. }));

@@ -14,7 +14,11 @@ pub struct Server {
 /// The newest server programs on this machine.
 fn programs() -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-        .map(|dir| dir.filter_map(Result::ok).filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin")))).collect())
+        .map(|dir| {
+            dir.filter_map(Result::ok)
+                .filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin"))))
+                .collect()
+        })
         .unwrap_or_default();
     found.retain(|(_, bin)| bin.join("initdb").exists());
     found.sort();
@@ -48,7 +52,15 @@ impl Server {
         run(command(&bin, "initdb").args(["-A", "trust", "-U", "boss", "-E", "UTF8", "--no-sync", "-D"]).arg(&data));
         let options = format!("-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off", root.display());
         let log = root.join("log");
-        run(command(&bin, "pg_ctl").args(["-w", "-s", "-D"]).arg(&data).arg("-l").arg(&log).arg("-o").arg(options).arg("start").stdout(Stdio::null()));
+        run(command(&bin, "pg_ctl")
+            .args(["-w", "-s", "-D"])
+            .arg(&data)
+            .arg("-l")
+            .arg(&log)
+            .arg("-o")
+            .arg(options)
+            .arg("start")
+            .stdout(Stdio::null()));
         Self { root, bin }
     }
 
@@ -72,7 +84,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = command(&self.bin, "pg_ctl").args(["-s", "-m", "immediate", "-D"]).arg(self.root.join("data")).arg("stop").output();
+        let _ = command(&self.bin, "pg_ctl")
+            .args(["-s", "-m", "immediate", "-D"])
+            .arg(self.root.join("data"))
+            .arg("stop")
+            .output();
         let _ = std::fs::remove_dir_all(&self.root);
     }
 }

@@ -11,81 +11,101 @@ pub(crate) fn login_page(challenge: &LoginChallenge, next: &str) -> Markup {
     let quoted = (!challenge.text.contains('\'')).then(|| {
         format!("printf '%s' '{}' | ssh-keygen -Y sign -n {LOGIN_NAMESPACE} -f ~/.ssh/id_ed25519", challenge.text)
     });
-    page(None, At::Elsewhere, "Sign in", html! {
-        section.card.narrow {
-            h1 { "Sign in" }
-            p { "Your key proves who you are. There is no password." }
-            form.sign method="post" action="/login" data-sign data-rp=(challenge.rp_id)
-                data-credentials=(challenge.passkeys.join(" ")) {
-                input type="hidden" name="id" value=(challenge.id);
-                input type="hidden" name="next" value=(next);
-                input type="hidden" name="statement" value=(exact(&challenge.text));
-                @for name in ["credential", "authenticator_data", "client_data", "signature"] {
-                    input type="hidden" name=(name);
-                }
-                p.check role="status" data-check hidden {}
-                button.primary.needs-js type="submit" disabled { "Sign in with a passkey" }
-                noscript { p { "Passkeys need JavaScript. Sign with an SSH key below." } }
-            }
-            details {
-                summary { "Sign in with an SSH key" }
-                p { "Sign this text and paste what comes out. It is good for one try." }
-                @if let Some(command) = &quoted { pre.statement { (marked_lines(command)) } }
-                @else { pre.statement { (marked_lines(&challenge.text)) } }
-                form method="post" action="/login" {
+    page(
+        None,
+        At::Elsewhere,
+        "Sign in",
+        html! {
+            section.card.narrow {
+                h1 { "Sign in" }
+                p { "Your key proves who you are. There is no password." }
+                form.sign method="post" action="/login" data-sign data-rp=(challenge.rp_id)
+                    data-credentials=(challenge.passkeys.join(" ")) {
                     input type="hidden" name="id" value=(challenge.id);
                     input type="hidden" name="next" value=(next);
-                    label { "Signature"
-                        textarea name="armored" rows="6" required spellcheck="false"
-                            placeholder="-----BEGIN SSH SIGNATURE-----" {} }
-                    button type="submit" { "Sign in" }
+                    input type="hidden" name="statement" value=(exact(&challenge.text));
+                    @for name in ["credential", "authenticator_data", "client_data", "signature"] {
+                        input type="hidden" name=(name);
+                    }
+                    p.check role="status" data-check hidden {}
+                    button.primary.needs-js type="submit" disabled { "Sign in with a passkey" }
+                    noscript { p { "Passkeys need JavaScript. Sign with an SSH key below." } }
+                }
+                details {
+                    summary { "Sign in with an SSH key" }
+                    p { "Sign this text and paste what comes out. It is good for one try." }
+                    @if let Some(command) = &quoted { pre.statement { (marked_lines(command)) } }
+                    @else { pre.statement { (marked_lines(&challenge.text)) } }
+                    form method="post" action="/login" {
+                        input type="hidden" name="id" value=(challenge.id);
+                        input type="hidden" name="next" value=(next);
+                        label { "Signature"
+                            textarea name="armored" rows="6" required spellcheck="false"
+                                placeholder="-----BEGIN SSH SIGNATURE-----" {} }
+                        button type="submit" { "Sign in" }
+                    }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 /// Asks for the one-time token; the script takes it from the fragment, which no server and no log ever sees.
 pub(crate) fn enroll_page() -> Markup {
-    page(None, At::Elsewhere, "Enroll your key", html! {
-        section.card.narrow {
-            h1 { "Enroll your key" }
-            p { "This gateway knows no one yet, or somebody invited you. The one-time token proves that the link was meant for you." }
-            form method="post" action="/enroll" data-enroll-token {
-                label { "One-time token"
-                    input name="token" type="text" required autocomplete="off" spellcheck="false" maxlength="200"; }
-                button.primary type="submit" { "Continue" }
+    page(
+        None,
+        At::Elsewhere,
+        "Enroll your key",
+        html! {
+            section.card.narrow {
+                h1 { "Enroll your key" }
+                p { "This gateway knows no one yet, or somebody invited you. The one-time token proves that the link was meant for you." }
+                form method="post" action="/enroll" data-enroll-token {
+                    label { "One-time token"
+                        input name="token" type="text" required autocomplete="off" spellcheck="false" maxlength="200"; }
+                    button.primary type="submit" { "Continue" }
+                }
+                p.terminal { "In a terminal, with an SSH key: " code { "wetink key enroll YOUR-NAME --token TOKEN" } }
             }
-            p.terminal { "In a terminal, with an SSH key: " code { "wetink enroll" } }
-        }
-    })
+        },
+    )
 }
 
 pub(crate) fn enroll_ceremony(challenge: &EnrollChallenge, token: &str) -> Markup {
-    page(None, At::Elsewhere, "Make a passkey", html! {
-        section.card.narrow {
-            h1 { "Make a passkey" }
-            p { "Your name goes into the log with everything you sign. The key stays on your device." }
-            form.sign method="post" action="/enroll/finish" data-enroll data-rp=(challenge.rp_id) data-challenge=(challenge.challenge) {
-                input type="hidden" name="token" value=(token);
-                input type="hidden" name="attestation_object";
-                input type="hidden" name="client_data";
-                label { "Your name"
-                    input name="person" type="text" required autocomplete="username" maxlength="60" value=(line(&challenge.user_name)); }
-                p.check role="status" data-check hidden {}
-                button.primary.needs-js type="submit" disabled { "Make a passkey" }
-                noscript { p { "A passkey needs JavaScript. With an SSH key use " code { "wetink enroll" } " in a terminal." } }
+    page(
+        None,
+        At::Elsewhere,
+        "Make a passkey",
+        html! {
+            section.card.narrow {
+                h1 { "Make a passkey" }
+                p { "Your name goes into the log with everything you sign. The key stays on your device." }
+                form.sign method="post" action="/enroll/finish" data-enroll data-rp=(challenge.rp_id) data-challenge=(challenge.challenge) {
+                    input type="hidden" name="token" value=(token);
+                    input type="hidden" name="attestation_object";
+                    input type="hidden" name="client_data";
+                    label { "Your name"
+                        input name="person" type="text" required autocomplete="username" maxlength="60" value=(line(&challenge.user_name)); }
+                    p.check role="status" data-check hidden {}
+                    button.primary.needs-js type="submit" disabled { "Make a passkey" }
+                    noscript { p { "A passkey needs JavaScript. With an SSH key use " code { "wetink key enroll YOUR-NAME --token TOKEN" } " in a terminal." } }
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 pub(crate) fn enrolled_page() -> Markup {
-    page(None, At::Elsewhere, "Key enrolled", html! {
-        section.card.narrow {
-            h1 { "Key enrolled" }
-            p { "The guard knows your key now. Sign in with it." }
-            p { a.button.primary href="/login" { "Sign in" } }
-        }
-    })
+    page(
+        None,
+        At::Elsewhere,
+        "Key enrolled",
+        html! {
+            section.card.narrow {
+                h1 { "Key enrolled" }
+                p { "The guard knows your key now. Sign in with it." }
+                p { a.button.primary href="/login" { "Sign in" } }
+            }
+        },
+    )
 }

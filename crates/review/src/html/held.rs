@@ -16,61 +16,66 @@ const CELLS_MAX: usize = 20_000;
 pub(crate) fn held_page(who: &Person, held: &HeldView) -> Markup {
     let columns = held.result.columns.len();
     let shown = held.result.rows.len().min(ROWS_MAX).min(CELLS_MAX / columns.max(1));
-    page(Some(who), At::Queue, "Held result", html! {
-        p.crumbs { a href={ "/r/" (held.proposal) } { "‹ " (held.proposal) " r" (held.revision) } span.mono { (held.run) } }
-        h1 tabindex="-1" autofocus { "Held result" }
-        p.lede { (counted(held.affected, "row changed", "rows changed")) " · "
-            (counted(held.result.total_rows, "row returned", "rows returned"))
-            ". The agent has seen none of it. Choose the least that does the job." }
-        form method="post" action={ "/runs/" (held.run) } {
-            fieldset.card.choices {
-                legend { "The agent may have" }
-                label.tick { input type="radio" name="rows" value="none" checked; " only the counts" }
-                @if !held.result.rows.is_empty() {
-                    label.tick { input type="radio" name="rows" value="all"; " all " (grouped(held.result.rows.len() as u64)) " rows, columns as chosen below" }
-                    label.tick { input type="radio" name="rows" value="some"; " the rows ticked below, columns as chosen" }
+    page(
+        Some(who),
+        At::Queue,
+        "Held result",
+        html! {
+            p.crumbs { a href={ "/r/" (held.proposal) } { "‹ " (held.proposal) " r" (held.revision) } span.mono { (held.run) } }
+            h1 tabindex="-1" autofocus { "Held result" }
+            p.lede { (counted(held.affected, "row changed", "rows changed")) " · "
+                (counted(held.result.total_rows, "row returned", "rows returned"))
+                ". The agent has seen none of it. Choose the least that does the job." }
+            form method="post" action={ "/runs/" (held.run) } {
+                fieldset.card.choices {
+                    legend { "The agent may have" }
+                    label.tick { input type="radio" name="rows" value="none" checked; " only the counts" }
+                    @if !held.result.rows.is_empty() {
+                        label.tick { input type="radio" name="rows" value="all"; " all " (grouped(held.result.rows.len() as u64)) " rows, columns as chosen below" }
+                        label.tick { input type="radio" name="rows" value="some"; " the rows ticked below, columns as chosen" }
+                    }
                 }
-            }
-            @if columns > 0 {
-                section.card.fence-card aria-labelledby="data-title" {
-                    div.bar { h2 #data-title { "Unreleased data" }
-                        p.dim { "From the target, shown as text. Nothing in it speaks for Wetink." } }
-                    div.fence.scroll tabindex="0" role="region" aria-label="Unreleased data" {
-                        table {
-                            thead { tr {
-                                th.pick scope="col" { span.sr { "Release row" } }
-                                @for (i, column) in held.result.columns.iter().enumerate() {
-                                    @let label = held.labels.get(i).map_or("secret", String::as_str);
-                                    th scope="col" {
-                                        span.data { (marked(cut(&column.name, CELL_MAX).0)) }
-                                        span class={ "label " (class_of(label)) } { (marked(label)) }
-                                        select name={ "col-" (i) } aria-label={ "Column " (i + 1) } {
-                                            option value="" selected[!matches!(label, "plain" | "personal")] { "withhold" }
-                                            option value="mask" selected[label == "personal"] { "mask" }
-                                            option value="show" selected[label == "plain"] { "show" }
+                @if columns > 0 {
+                    section.card.fence-card aria-labelledby="data-title" {
+                        div.bar { h2 #data-title { "Unreleased data" }
+                            p.dim { "From the target, shown as text. Nothing in it speaks for Wetink." } }
+                        div.fence.scroll tabindex="0" role="region" aria-label="Unreleased data" {
+                            table {
+                                thead { tr {
+                                    th.pick scope="col" { span.sr { "Release row" } }
+                                    @for (i, column) in held.result.columns.iter().enumerate() {
+                                        @let label = held.labels.get(i).map_or("secret", String::as_str);
+                                        th scope="col" {
+                                            span.data { (marked(cut(&column.name, CELL_MAX).0)) }
+                                            span class={ "label " (class_of(label)) } { (marked(label)) }
+                                            select name={ "col-" (i) } aria-label={ "Column " (i + 1) } {
+                                                option value="" selected[!matches!(label, "plain" | "personal")] { "withhold" }
+                                                option value="mask" selected[label == "personal"] { "mask" }
+                                                option value="show" selected[label == "plain"] { "show" }
+                                            }
                                         }
                                     }
-                                }
-                            } }
-                            tbody {
-                                @for (i, row) in held.result.rows.iter().take(shown).enumerate() {
-                                    tr {
-                                        td.pick { input type="checkbox" name="row" value=(i) aria-label={ "Release row " (i + 1) }; }
-                                        @for cell_text in row.iter().take(columns) { td.data { (cell(cell_text.as_deref())) } }
+                                } }
+                                tbody {
+                                    @for (i, row) in held.result.rows.iter().take(shown).enumerate() {
+                                        tr {
+                                            td.pick { input type="checkbox" name="row" value=(i) aria-label={ "Release row " (i + 1) }; }
+                                            @for cell_text in row.iter().take(columns) { td.data { (cell(cell_text.as_deref())) } }
+                                        }
                                     }
                                 }
                             }
                         }
-                    }
-                    @if shown < held.result.rows.len() {
-                        p.dim { "The first " (shown) " of " (grouped(held.result.rows.len() as u64)) " rows are shown; the rest can be released with all or from the terminal." }
+                        @if shown < held.result.rows.len() {
+                            p.dim { "The first " (shown) " of " (grouped(held.result.rows.len() as u64)) " rows are shown; the rest can be released with all or from the terminal." }
+                        }
                     }
                 }
+                p.actions { button.primary type="submit" { "Continue to the release statement" } }
+                p.terminal { "In a terminal: " code { "wetink result release " (held.run) } }
             }
-            p.actions { button.primary type="submit" { "Continue to the release statement" } }
-            p.terminal { "In a terminal: " code { "wetink release " (held.run) } }
-        }
-    })
+        },
+    )
 }
 
 fn class_of(label: &str) -> &'static str {

@@ -18,7 +18,7 @@ pub(crate) use held::held_page;
 pub(crate) use queue::queue_page;
 pub(crate) use review::review_page;
 pub(crate) use settings::settings_page;
-pub(crate) use tasks::{pass_page, task_page, tasks_page};
+pub(crate) use tasks::{pass_page, task_id, task_page, tasks_page};
 
 use crate::input::exact;
 use crate::people::Passkeys;
@@ -115,14 +115,19 @@ pub(crate) fn error_page(who: Option<&Person>, error: &PersonError, back: &str) 
         "cross_site" | "wrong_host" => "Refused",
         _ => "That did not work",
     };
-    page(who, At::Elsewhere, title, html! {
-        section.narrow.card {
-            h1 { (title) }
-            p { (marked(&error.message)) }
-            p.dim { "Code: " code { (marked(&error.code)) } }
-            p { a.button href=(back) { "Go back" } }
-        }
-    })
+    page(
+        who,
+        At::Elsewhere,
+        title,
+        html! {
+            section.narrow.card {
+                h1 { (title) }
+                p { (marked(&error.message)) }
+                p.dim { "Code: " code { (marked(&error.code)) } }
+                p { a.button href=(back) { "Go back" } }
+            }
+        },
+    )
 }
 
 /// Risk in words, shape and color.
@@ -146,7 +151,11 @@ fn environment_chip(environment: &str) -> Markup {
 
 /// An instant: absolute, with the distance to now.
 fn moment(at: Timestamp, now: Timestamp) -> Markup {
-    let relative = if at > now { format!("in {}", span(at.millis_since(now))) } else { format!("{} ago", span(now.millis_since(at))) };
+    let relative = if at > now {
+        format!("in {}", span(at.millis_since(now)))
+    } else {
+        format!("{} ago", span(now.millis_since(at)))
+    };
     html! { time datetime=(at) title=(at) { (relative) } }
 }
 
@@ -211,21 +220,26 @@ pub(crate) struct SignPage<'a> {
 }
 
 pub(crate) fn sign_page(who: &Person, passkeys: &Passkeys, s: &SignPage) -> Markup {
-    page(Some(who), At::Elsewhere, s.title, html! {
-        p.crumbs { a href=(s.back) { "‹ Back" } }
-        section.card.narrow {
-            h1 { (s.title) }
-            p { (s.intro) }
-            p.dim { "Signing as " strong { (marked(&who.name)) } ". Nobody else can sign this for you." }
-            @if let Some(attachment) = s.attachment {
-                h2 { "What the statement names by digest" }
-                pre.statement tabindex="0" { (marked_lines(attachment)) }
-                h2 { "Statement" }
+    page(
+        Some(who),
+        At::Elsewhere,
+        s.title,
+        html! {
+            p.crumbs { a href=(s.back) { "‹ Back" } }
+            section.card.narrow {
+                h1 { (s.title) }
+                p { (s.intro) }
+                p.dim { "Signing as " strong { (marked(&who.name)) } ". Nobody else can sign this for you." }
+                @if let Some(attachment) = s.attachment {
+                    h2 { "What the statement names by digest" }
+                    pre.statement tabindex="0" { (marked_lines(attachment)) }
+                    h2 { "Statement" }
+                }
+                (signing(&Signing {
+                    action: s.action.clone(), statement: s.statement, attachment: s.attachment, passkeys, button: s.button,
+                    command: s.command.clone(), high: false, arm: None, bytes: false,
+                }))
             }
-            (signing(&Signing {
-                action: s.action.clone(), statement: s.statement, attachment: s.attachment, passkeys, button: s.button,
-                command: s.command.clone(), high: false, arm: None, bytes: false,
-            }))
-        }
-    })
+        },
+    )
 }

@@ -16,32 +16,38 @@ pub(crate) fn queue_page(who: &Person, filter: QueueFilter, rows: &[QueueRow], n
     };
     // Without a script the page asks again by itself.
     let refresh = html! { noscript { meta http-equiv="refresh" content="15"; } };
-    framed(Some(who), At::Queue, "Queue", refresh, html! {
-        div.head {
-            h1 tabindex="-1" { "Queue" }
-            nav.tabs aria-label="Which proposals" {
-                (tab(QueueGroup::Pending, "Waiting")) (tab(QueueGroup::Decided, "Decided")) (tab(QueueGroup::All, "All"))
+    framed(
+        Some(who),
+        At::Queue,
+        "Queue",
+        refresh,
+        html! {
+            div.head {
+                h1 tabindex="-1" { "Queue" }
+                nav.tabs aria-label="Which proposals" {
+                    (tab(QueueGroup::Pending, "Waiting")) (tab(QueueGroup::Decided, "Decided")) (tab(QueueGroup::All, "All"))
+                }
+                label.find hidden { span.sr { "Filter this page" }
+                    input #filter type="search" placeholder="Filter this page" autocomplete="off"; }
             }
-            label.find hidden { span.sr { "Filter this page" }
-                input #filter type="search" placeholder="Filter this page" autocomplete="off"; }
-        }
-        p.live role="status" data-live-note hidden { "The queue changed. " a href="" { "Show it" } }
-        @if rows.is_empty() {
-            section.empty {
-                h2 { @if filter.group == QueueGroup::Pending { "Nothing waits for you" } @else { "Nothing here" } }
-                p { "When an agent proposes something that needs a signature, it appears here." }
-            }
-        } @else {
-            ol.queue data-list {
-                @for row in rows { (entry(row, now)) }
-            }
-            @if rows.len() >= QUEUE_PAGE {
-                @if let Some(last) = rows.last() {
-                    p.more { a.button href={ "/?group=" (filter.group.as_str()) "&before=" (last.created_at) } { "Older" } }
+            p.live role="status" data-live-note hidden { "The queue changed. " a href="" { "Show it" } }
+            @if rows.is_empty() {
+                section.empty {
+                    h2 { @if filter.group == QueueGroup::Pending { "Nothing waits for you" } @else { "Nothing here" } }
+                    p { "When an agent proposes something that needs a signature, it appears here." }
+                }
+            } @else {
+                ol.queue data-list {
+                    @for row in rows { (entry(row, now)) }
+                }
+                @if rows.len() >= QUEUE_PAGE {
+                    @if let Some(last) = rows.last() {
+                        p.more { a.button href={ "/?group=" (filter.group.as_str()) "&before=" (last.created_at) } { "Older" } }
+                    }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 fn entry(row: &QueueRow, now: Timestamp) -> Markup {

@@ -17,30 +17,35 @@ pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, 
     let pending = view.row.status == Status::Pending;
     let may_decide = who.roles.iter().any(|r| r == "reviewer");
     let layout = if high { "review high" } else { "review" };
-    page(Some(who), At::Queue, &format!("{} r{}", view.row.id, view.row.revision), html! {
-        article class=(layout) data-proposal=(view.row.id) data-region {
-            p.crumbs {
-                a href="/" { "‹ Queue" }
-                span.mono { (view.row.id) " r" (view.row.revision) }
-                @if pending { span.when { "expires " (moment_full(view.row.expires_at, now)) } }
-                @else { span.state { (status_words(view.row.status)) } }
-            }
-            p.live role="status" data-live-note hidden { "This proposal changed. " a href="" { "Show it" } }
-            (facts_pane(view, &facts))
-            div.columns {
-                div.column {
-                    (bytes(view, high && pending))
-                    (findings(view))
-                    (effect(view))
-                    (agent_says(view))
-                    @if !pending { (outcome(view, now)) }
-                    @else if may_decide { (decide(who, view, passkeys, high)) }
-                    @else { section.card { h2 { "Decision" } p { "A reviewer decides. Your roles let you look." } } }
+    page(
+        Some(who),
+        At::Queue,
+        &format!("{} r{}", view.row.id, view.row.revision),
+        html! {
+            article class=(layout) data-proposal=(view.row.id) data-region {
+                p.crumbs {
+                    a href="/" { "‹ Queue" }
+                    span.mono { (view.row.id) " r" (view.row.revision) }
+                    @if pending { span.when { "expires " (moment_full(view.row.expires_at, now)) } }
+                    @else { span.state { (status_words(view.row.status)) } }
                 }
-                aside.column { (context(view, now)) }
+                p.live role="status" data-live-note hidden { "This proposal changed. " a href="" { "Show it" } }
+                (facts_pane(view, &facts))
+                div.columns {
+                    div.column {
+                        (bytes(view, high && pending))
+                        (findings(view))
+                        (effect(view))
+                        (agent_says(view))
+                        @if !pending { (outcome(view, now)) }
+                        @else if may_decide { (decide(who, view, passkeys, high)) }
+                        @else { section.card { h2 { "Decision" } p { "A reviewer decides. Your roles let you look." } } }
+                    }
+                    aside.column { (context(view, now)) }
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// INVARIANT (INV4): a function of the facts alone; the agent's words are not among them.

@@ -11,65 +11,70 @@ use crate::text::{clock, grouped, line, marked, marked_lines};
 pub(crate) fn settings_page(who: &Person, overview: &Overview, now: Timestamp) -> Markup {
     let registry = &overview.registry;
     let admin = who.roles.iter().any(|r| r == "admin");
-    page(Some(who), At::Settings, "Settings", html! {
-        div.head { h1 tabindex="-1" { "Settings" } }
-        p.lede { "Everything here was signed by somebody named in the log. Changing it takes a signature." }
-        section.card aria-labelledby="keys-title" {
-            h2 #keys-title { "Who may sign" }
-            ul.rows { @for key in &registry.keys { li {
-                div { strong { (marked(&key.person)) } " " @for role in &key.roles { span.chip { (marked(role)) } " " }
-                    p.mono.dim.data { (key.fingerprint) }
-                    p.dim { "since " (clock(key.granted_at, Some(now)))
-                        @if let Some(at) = key.revoked_at { " · " strong { "revoked " (clock(at, Some(now))) } } } }
-                @if admin && key.revoked_at.is_none() {
-                    form method="post" action="/grants" {
-                        input type="hidden" name="grant" value="revoke_key"; input type="hidden" name="fingerprint" value=(key.fingerprint);
-                        button type="submit" { "Revoke" }
+    page(
+        Some(who),
+        At::Settings,
+        "Settings",
+        html! {
+            div.head { h1 tabindex="-1" { "Settings" } }
+            p.lede { "Everything here was signed by somebody named in the log. Changing it takes a signature." }
+            section.card aria-labelledby="keys-title" {
+                h2 #keys-title { "Who may sign" }
+                ul.rows { @for key in &registry.keys { li {
+                    div { strong { (marked(&key.person)) } " " @for role in &key.roles { span.chip { (marked(role)) } " " }
+                        p.mono.dim.data { (key.fingerprint) }
+                        p.dim { "since " (clock(key.granted_at, Some(now)))
+                            @if let Some(at) = key.revoked_at { " · " strong { "revoked " (clock(at, Some(now))) } } } }
+                    @if admin && key.revoked_at.is_none() {
+                        form method="post" action="/grants" {
+                            input type="hidden" name="grant" value="revoke_key"; input type="hidden" name="fingerprint" value=(key.fingerprint);
+                            button type="submit" { "Revoke" }
+                        }
                     }
-                }
-            } } }
-            @if admin { details { summary { "Add a key" }
-                form method="post" action="/grants" {
-                    input type="hidden" name="grant" value="key";
-                    label { "Person" input name="person" type="text" required maxlength="60" autocomplete="off"; }
-                    label { "Public key, one line" input.mono name="key" type="text" required maxlength="4000" autocomplete="off" spellcheck="false"; }
-                    fieldset { legend { "Roles" }
-                        @for role in ["reviewer", "auditor", "admin"] { label.tick { input type="checkbox" name="role" value=(role); " " (role) } } }
-                    button.primary type="submit" { "Continue to the statement" }
                 } } }
-        }
-        section.card aria-labelledby="targets-title" {
-            h2 #targets-title { "Targets" }
-            @if registry.targets.is_empty() { p { "None yet." } }
-            ul.rows { @for target in &registry.targets { li {
-                div { strong { (marked(&target.registration.name)) } " " (environment_chip(&target.registration.environment))
-                    p.mono { (marked(&place(&target.registration))) }
-                    p.dim { "runs as " (marked(&target.registration.run_as)) " · at most " (grouped(target.registration.result_rows_max)) " rows · "
-                        (target.registration.labels.len()) " labelled columns" }
-                    p.mono.dim.data { (target.fingerprint) } }
-            } } }
-            @if admin { (target_forms()) }
-        }
-        section.card aria-labelledby="policy-title" {
-            h2 #policy-title { "Policy" }
-            p.mono.dim.data { (registry.policy) }
-            details { summary { "Text in force" } pre.statement tabindex="0" { (marked_lines(&registry.policy_text)) } }
-            @if admin { form.inline method="post" action="/grants" {
-                input type="hidden" name="grant" value="policy";
-                label { "Pack" input name="pack" type="text" required maxlength="60" autocomplete="off"; }
-                button type="submit" { "Change policy" }
-            } }
-        }
-        section.card aria-labelledby="gateway-title" {
-            h2 #gateway-title { "This gateway" }
-            dl.pairs {
-                dt { "Gateway" } dd.mono.data { (overview.gateway) }
-                dt { "Log key" } dd.mono.data { (marked(&overview.log_key)) }
-                dt { "Log" } dd { (grouped(registry.size)) " entries" }
-                dt { "You" } dd { (marked(&who.name)) " · " (line(&who.roles.join(", "))) }
+                @if admin { details { summary { "Add a key" }
+                    form method="post" action="/grants" {
+                        input type="hidden" name="grant" value="key";
+                        label { "Person" input name="person" type="text" required maxlength="60" autocomplete="off"; }
+                        label { "Public key, one line" input.mono name="key" type="text" required maxlength="4000" autocomplete="off" spellcheck="false"; }
+                        fieldset { legend { "Roles" }
+                            @for role in ["reviewer", "auditor", "admin"] { label.tick { input type="checkbox" name="role" value=(role); " " (role) } } }
+                        button.primary type="submit" { "Continue to the statement" }
+                    } } }
             }
-        }
-    })
+            section.card aria-labelledby="targets-title" {
+                h2 #targets-title { "Targets" }
+                @if registry.targets.is_empty() { p { "None yet." } }
+                ul.rows { @for target in &registry.targets { li {
+                    div { strong { (marked(&target.registration.name)) } " " (environment_chip(&target.registration.environment))
+                        p.mono { (marked(&place(&target.registration))) }
+                        p.dim { "runs as " (marked(&target.registration.run_as)) " · at most " (grouped(target.registration.result_rows_max)) " rows · "
+                            (target.registration.labels.len()) " labelled columns" }
+                        p.mono.dim.data { (target.fingerprint) } }
+                } } }
+                @if admin { (target_forms()) }
+            }
+            section.card aria-labelledby="policy-title" {
+                h2 #policy-title { "Policy" }
+                p.mono.dim.data { (registry.policy) }
+                details { summary { "Text in force" } pre.statement tabindex="0" { (marked_lines(&registry.policy_text)) } }
+                @if admin { form.inline method="post" action="/grants" {
+                    input type="hidden" name="grant" value="policy";
+                    label { "Pack" input name="pack" type="text" required maxlength="60" autocomplete="off"; }
+                    button type="submit" { "Change policy" }
+                } }
+            }
+            section.card aria-labelledby="gateway-title" {
+                h2 #gateway-title { "This gateway" }
+                dl.pairs {
+                    dt { "Gateway" } dd.mono.data { (overview.gateway) }
+                    dt { "Log key" } dd.mono.data { (marked(&overview.log_key)) }
+                    dt { "Log" } dd { (grouped(registry.size)) " entries" }
+                    dt { "You" } dd { (marked(&who.name)) " · " (line(&who.roles.join(", "))) }
+                }
+            }
+        },
+    )
 }
 
 fn target_forms() -> Markup {

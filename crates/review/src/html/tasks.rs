@@ -20,52 +20,57 @@ fn title(task: &TaskView) -> &str {
 
 pub(crate) fn tasks_page(who: &Person, overview: &Overview, now: Timestamp) -> Markup {
     let registry = &overview.registry;
-    page(Some(who), At::Tasks, "Tasks", html! {
-        div.head { h1 tabindex="-1" { "Tasks" } }
-        @if !registry.stopped.is_empty() {
-            section.card.stopped {
-                h2 { "Stopped" }
-                ul.plain { @for scope in &registry.stopped { li.row {
-                    strong.mono { (marked(scope)) }
-                    form method="post" action="/grants" {
-                        input type="hidden" name="grant" value="resume"; input type="hidden" name="scope" value=(scope);
-                        button type="submit" { "Resume (needs a signature)" }
-                    }
-                } } }
-            }
-        }
-        @if registry.tasks.is_empty() {
-            section.empty { h2 { "No open task" } p { "Open one below, or in a terminal with " code { "wetink task open" } "." } }
-        } @else {
-            ol.queue data-list {
-                @for task in &registry.tasks { li data-item {
-                    a href={ "/tasks/" (line(task_id(task))) } {
-                        span.line { strong.headline { (marked(title(task))) }
-                            @if task.closed_at.is_some() { span.chip { "CLOSED" } } @else { span.chip.low { "OPEN" } } }
-                        span.line.sub {
-                            span { (marked(field(&task.statement, "agent").unwrap_or_default())) " for " (marked(&task.person)) }
-                            span { (marked(field(&task.statement, "target").unwrap_or_default())) }
-                            span { (grouped(task.rows_used)) " rows used" }
-                            span.mono { (marked(task_id(task))) }
-                            @if let Some(at) = task.closed_at { span.when { "closed " (clock(at, Some(now))) } }
+    page(
+        Some(who),
+        At::Tasks,
+        "Tasks",
+        html! {
+            div.head { h1 tabindex="-1" { "Tasks" } }
+            @if !registry.stopped.is_empty() {
+                section.card.stopped {
+                    h2 { "Stopped" }
+                    ul.plain { @for scope in &registry.stopped { li.row {
+                        strong.mono { (marked(scope)) }
+                        form method="post" action="/grants" {
+                            input type="hidden" name="grant" value="resume"; input type="hidden" name="scope" value=(scope);
+                            button type="submit" { "Resume (needs a signature)" }
                         }
-                    }
-                } }
+                    } } }
+                }
             }
-        }
-        (open_form(overview))
-        section.card #stop {
-            h2 { "Stop" }
-            p { "Takes effect at once and needs no signature. Resuming does." }
-            form.inline method="post" action="/stop" {
-                label { "What" input name="scope" type="text" value="all" required maxlength="255" list="scopes" autocomplete="off"; }
-                datalist #scopes { option value="all" {}
-                    @for task in registry.tasks.iter().filter(|t| t.closed_at.is_none()) { option value={ "task:" (line(task_id(task))) } {} }
-                    @for target in &registry.targets { option value={ "target:" (target.registration.name) } {} } }
-                button.danger type="submit" { "Stop now" }
+            @if registry.tasks.is_empty() {
+                section.empty { h2 { "No open task" } p { "Open one below, or in a terminal with " code { "wetink task new" } "." } }
+            } @else {
+                ol.queue data-list {
+                    @for task in &registry.tasks { li data-item {
+                        a href={ "/tasks/" (line(task_id(task))) } {
+                            span.line { strong.headline { (marked(title(task))) }
+                                @if task.closed_at.is_some() { span.chip { "CLOSED" } } @else { span.chip.low { "OPEN" } } }
+                            span.line.sub {
+                                span { (marked(field(&task.statement, "agent").unwrap_or_default())) " for " (marked(&task.person)) }
+                                span { (marked(field(&task.statement, "target").unwrap_or_default())) }
+                                span { (grouped(task.rows_used)) " rows used" }
+                                span.mono { (marked(task_id(task))) }
+                                @if let Some(at) = task.closed_at { span.when { "closed " (clock(at, Some(now))) } }
+                            }
+                        }
+                    } }
+                }
             }
-        }
-    })
+            (open_form(overview))
+            section.card #stop {
+                h2 { "Stop" }
+                p { "Takes effect at once and needs no signature. Resuming does." }
+                form.inline method="post" action="/stop" {
+                    label { "What" input name="scope" type="text" value="all" required maxlength="255" list="scopes" autocomplete="off"; }
+                    datalist #scopes { option value="all" {}
+                        @for task in registry.tasks.iter().filter(|t| t.closed_at.is_none()) { option value={ "task:" (line(task_id(task))) } {} }
+                        @for target in &registry.targets { option value={ "target:" (target.registration.name) } {} } }
+                    button.danger type="submit" { "Stop now" }
+                }
+            }
+        },
+    )
 }
 
 fn open_form(overview: &Overview) -> Markup {
@@ -98,53 +103,63 @@ pub(crate) fn task_page(who: &Person, task: &TaskView, now: Timestamp) -> Markup
     let id = task_id(task);
     let agent = field(&task.statement, "agent").unwrap_or_default();
     let open = task.closed_at.is_none();
-    page(Some(who), At::Tasks, id, html! {
-        p.crumbs { a href="/tasks" { "‹ Tasks" } span.mono { (marked(id)) } }
-        h1 tabindex="-1" autofocus { (marked(title(task))) }
-        p.lede { (marked(agent)) " for " (marked(&task.person)) " · " (grouped(task.rows_used)) " rows used · "
-            @if let Some(at) = task.closed_at { "closed " (moment_full(at, now)) } @else { "open" } }
-        section.card {
-            h2 { "Signed scope" }
-            pre.statement tabindex="0" { (marked_lines(&task.statement)) }
-            p.actions { a.button href={ "/audit?task=" (line(id)) } { "Everything that happened" } }
-        }
-        @if open {
+    page(
+        Some(who),
+        At::Tasks,
+        id,
+        html! {
+            p.crumbs { a href="/tasks" { "‹ Tasks" } span.mono { (marked(id)) } }
+            h1 tabindex="-1" autofocus { (marked(title(task))) }
+            p.lede { (marked(agent)) " for " (marked(&task.person)) " · " (grouped(task.rows_used)) " rows used · "
+                @if let Some(at) = task.closed_at { "closed " (moment_full(at, now)) } @else { "open" } }
             section.card {
-                h2 { "A pass for the agent" }
-                p { "With it the agent can propose and collect what you release. It opens nothing else, and ends by itself." }
-                form.inline method="post" action={ "/tasks/" (line(id)) "/pass" } {
-                    label { "Minutes" input name="minutes" type="number" min="1" max="10080" value="240" required; }
-                    button.primary type="submit" { "Make a pass" }
-                }
+                h2 { "Signed scope" }
+                pre.statement tabindex="0" { (marked_lines(&task.statement)) }
+                p.actions { a.button href={ "/audit?task=" (line(id)) } { "Everything that happened" } }
             }
-            section.card {
-                h2 { "End it" }
-                div.row {
-                    form method="post" action="/stop" {
-                        input type="hidden" name="scope" value={ "task:" (line(id)) };
-                        button.danger type="submit" { "Stop this task now" }
-                    }
-                    form method="post" action="/grants" {
-                        input type="hidden" name="grant" value="close_task"; input type="hidden" name="task" value=(line(id));
-                        button type="submit" { "Close it (needs a signature)" }
+            @if open {
+                section.card {
+                    h2 { "A pass for the agent" }
+                    p { "With it the agent can propose and collect what you release. It opens nothing else, and ends by itself." }
+                    form.inline method="post" action={ "/tasks/" (line(id)) "/pass" } {
+                        label { "Minutes" input name="minutes" type="number" min="1" max="10080" value="240" required; }
+                        button.primary type="submit" { "Make a pass" }
                     }
                 }
+                section.card {
+                    h2 { "End it" }
+                    div.row {
+                        form method="post" action="/stop" {
+                            input type="hidden" name="scope" value={ "task:" (line(id)) };
+                            button.danger type="submit" { "Stop this task now" }
+                        }
+                        form method="post" action="/grants" {
+                            input type="hidden" name="grant" value="close_task"; input type="hidden" name="task" value=(line(id));
+                            button type="submit" { "Close it (needs a signature)" }
+                        }
+                    }
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// Shown once.
 pub(crate) fn pass_page(who: &Person, pass: &NewPass, now: Timestamp) -> Markup {
-    page(Some(who), At::Tasks, "New pass", html! {
-        p.crumbs { a href={ "/tasks/" (pass.task) } { "‹ " (pass.task) } }
-        section.card.narrow {
-            h1 tabindex="-1" { "A pass for " (marked(&pass.agent)) }
-            p { "Shown once. Give it to the agent, not to people. It can propose and collect, nothing else, and ends " (moment_full(pass.expires_at, now)) "." }
-            dl.pairs {
-                dt { "Address" } dd { code { (line(&pass.url)) } }
-                dt { "Pass" } dd { code.secret-text { (line(&pass.pass)) } }
+    page(
+        Some(who),
+        At::Tasks,
+        "New pass",
+        html! {
+            p.crumbs { a href={ "/tasks/" (pass.task) } { "‹ " (pass.task) } }
+            section.card.narrow {
+                h1 tabindex="-1" { "A pass for " (marked(&pass.agent)) }
+                p { "Shown once. Give it to the agent, not to people. It can propose and collect, nothing else, and ends " (moment_full(pass.expires_at, now)) "." }
+                dl.pairs {
+                    dt { "Address" } dd { code { (line(&pass.url)) } }
+                    dt { "Pass" } dd { code.secret-text { (line(&pass.pass)) } }
+                }
             }
-        }
-    })
+        },
+    )
 }

@@ -12,7 +12,9 @@ use crate::person::Terminal;
 
 /// A client with the agent's pass.
 pub(crate) fn client(url: &str, pass: Option<String>) -> Result<Client> {
-    let pass = pass.ok_or_else(|| Failure::new(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)"))?;
+    let pass = pass.ok_or_else(|| {
+        Failure::of(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)")
+    })?;
     Client::new(url, Some(pass))
 }
 
@@ -23,14 +25,18 @@ pub(crate) fn read_body(path: &str) -> Result<String> {
     if path == "-" {
         std::io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
     } else {
-        let file = std::fs::File::open(path).map_err(|error| Failure::new(Exit::Usage, format!("cannot read {path}: {error}")))?;
+        let file = std::fs::File::open(path)
+            .map_err(|error| Failure::of(Exit::Usage, format!("cannot read {path}: {error}")))?;
         file.take(limit).read_to_end(&mut bytes)?;
     }
     if bytes.len() > MAX_ARTIFACT_BYTES {
-        return Err(Failure::new(Exit::Usage, "the artifact is larger than 1 MiB; split it into smaller proposals"));
+        return Err(Failure::of(Exit::Usage, "the artifact is larger than 1 MiB; split it into smaller proposals"));
     }
     String::from_utf8(bytes).map_err(|error| {
-        Failure::new(Exit::Usage, format!("the artifact is not UTF-8 at byte {}; send it as UTF-8 text", error.utf8_error().valid_up_to()))
+        Failure::of(
+            Exit::Usage,
+            format!("the artifact is not UTF-8 at byte {}; send it as UTF-8 text", error.utf8_error().valid_up_to()),
+        )
     })
 }
 
@@ -47,7 +53,7 @@ pub(crate) async fn check(terminal: &Terminal, client: &Client, target: &str, bo
         }
         text
     })?;
-    if answer.decision == "deny" { Err(Failure::new(Exit::Denied, answer.message)) } else { Ok(()) }
+    if answer.decision == "deny" { Err(Failure::of(Exit::Denied, answer.message)) } else { Ok(()) }
 }
 
 /// Hands it in.
@@ -71,7 +77,8 @@ pub(crate) async fn wait(terminal: &Terminal, client: &Client, id: ProposalId, t
 
 fn done(terminal: &Terminal, answer: &ProposalAnswer) -> Result<()> {
     terminal.print(answer, || {
-        let mut text = format!("{} r{} {}: {}\n", answer.proposal_id, answer.revision, answer.status.as_str(), answer.message);
+        let mut text =
+            format!("{} r{} {}: {}\n", answer.proposal_id, answer.revision, answer.status.as_str(), answer.message);
         if let Some(reason) = &answer.reason {
             text += &format!("  reason: {}\n", artifact::visible(reason));
         }
@@ -82,9 +89,9 @@ fn done(terminal: &Terminal, answer: &ProposalAnswer) -> Result<()> {
     })?;
     match answer.status {
         Status::Released => Ok(()),
-        Status::Denied | Status::Rejected => Err(Failure::new(Exit::Denied, "it will not run")),
-        Status::Stale => Err(Failure::new(Exit::Stale, "what was shown no longer held")),
-        status if !status.is_final() => Err(Failure::new(Exit::Pending, "nobody has decided yet")),
-        _ => Err(Failure::new(Exit::Error, "it did not happen")),
+        Status::Denied | Status::Rejected => Err(Failure::of(Exit::Denied, "it will not run")),
+        Status::Stale => Err(Failure::of(Exit::Stale, "what was shown no longer held")),
+        status if !status.is_final() => Err(Failure::of(Exit::Pending, "nobody has decided yet")),
+        _ => Err(Failure::of(Exit::Error, "it did not happen")),
     }
 }

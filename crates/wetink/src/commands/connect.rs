@@ -36,7 +36,7 @@ pub(crate) fn snippet(host: &str, url: &str) -> Result<String> {
         ),
         "stdio" => "{\"mcpServers\":{\"wetink\":{\"command\":\"wetink\",\"args\":[\"mcp\"],\"env\":{\"WETINK_TOKEN\":\"${WETINK_TOKEN}\"}}}}\n".to_owned(),
         other => {
-            return Err(Failure::new(Exit::Usage, format!("no snippet for `{}`; known hosts: {}", artifact::visible(other), HOSTS.join(", "))));
+            return Err(Failure::of(Exit::Usage, format!("no snippet for `{}`; known hosts: {}", artifact::visible(other), HOSTS.join(", "))));
         }
     };
     Ok(format!("{text}\n# for CLAUDE.md, AGENTS.md or the like:\n{AGENT_NOTE}"))

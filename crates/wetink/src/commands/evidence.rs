@@ -93,7 +93,8 @@ impl Evidence {
                 if Digest::of(attachment) != s.registration {
                     return Err("the registration is not the one that was signed".to_owned());
                 }
-                let registration = serde_json::from_slice(attachment).map_err(|_| "the registration is not readable")?;
+                let registration =
+                    serde_json::from_slice(attachment).map_err(|_| "the registration is not readable")?;
                 self.targets.insert(s.name, registration);
             }
             Statement::Task(s) => {
@@ -118,7 +119,9 @@ impl Evidence {
                 self.policy = Some(s.policy);
             }
             Statement::Resume(_) => drop(trust.signers(&claim, Role::Reviewer).map_err(failed)?),
-            Statement::Approval(_) | Statement::Release(_) => return Err("an approval where a grant should be".to_owned()),
+            Statement::Approval(_) | Statement::Release(_) => {
+                return Err("an approval where a grant should be".to_owned());
+            }
         }
         self.grants += 1;
         Ok(())
@@ -131,9 +134,16 @@ impl Evidence {
             return Err("an approval was used twice".to_owned());
         }
         let (proposal, revision) = entry.proposal.clone().zip(entry.revision).ok_or("a run without a proposal")?;
-        let (artifact, effect) =
-            self.handed_in.get(&(proposal.clone(), revision)).cloned().ok_or("a run of something that was never handed in")?;
-        let target = entry.target.as_ref().and_then(|t| self.targets.get(t)).ok_or("a run at a target that is not registered")?;
+        let (artifact, effect) = self
+            .handed_in
+            .get(&(proposal.clone(), revision))
+            .cloned()
+            .ok_or("a run of something that was never handed in")?;
+        let target = entry
+            .target
+            .as_ref()
+            .and_then(|t| self.targets.get(t))
+            .ok_or("a run at a target that is not registered")?;
         let artifact = Artifact::new(target.kind(), artifact.into_bytes()).map_err(|e| e.to_string())?;
         let context = Context {
             trust,
@@ -148,7 +158,9 @@ impl Evidence {
             least: Assurance::PlainKey,
             now: entry.at,
         };
-        if entry.digests.get("artifact") != Some(&artifact.digest()) || entry.digests.get("effect") != Some(&effect.digest()) {
+        if entry.digests.get("artifact") != Some(&artifact.digest())
+            || entry.digests.get("effect") != Some(&effect.digest())
+        {
             return Err("what ran is not what was handed in".to_owned());
         }
         if content(contents, "claim").is_some() {
@@ -159,8 +171,13 @@ impl Evidence {
             Approved::verify(&claim, artifact, effect, &context).map_err(|e| e.to_string())?;
             self.approvals += 1;
         } else {
-            let id: TaskId = entry.task.as_deref().and_then(|t| t.parse().ok()).ok_or("a run without signature and task")?;
-            let task = self.tasks.get(&id).filter(|_| !self.closed.contains(&id)).ok_or("a run under a task that is not open")?;
+            let id: TaskId =
+                entry.task.as_deref().and_then(|t| t.parse().ok()).ok_or("a run without signature and task")?;
+            let task = self
+                .tasks
+                .get(&id)
+                .filter(|_| !self.closed.contains(&id))
+                .ok_or("a run under a task that is not open")?;
             Approved::under_task(task, artifact, effect, &context).map_err(|e| e.to_string())?;
             self.under_task += 1;
         }

@@ -32,17 +32,24 @@ pub(crate) struct TargetAdd {
 
 /// Reads an address. Passwords do not belong into addresses: they go to the guard by `secret set`.
 pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
-    let usage = |why: &str| Failure::new(Exit::Usage, why.to_owned());
+    let usage = |why: &str| Failure::of(Exit::Usage, why.to_owned());
     let labels: BTreeMap<String, String> = add
         .labels
         .iter()
-        .map(|l| l.split_once('=').map(|(c, l)| (c.to_owned(), l.to_owned())).ok_or_else(|| usage("a label has the form relation.column=personal")))
+        .map(|l| {
+            l.split_once('=')
+                .map(|(c, l)| (c.to_owned(), l.to_owned()))
+                .ok_or_else(|| usage("a label has the form relation.column=personal"))
+        })
         .collect::<Result<_>>()?;
     let (address, run_as, credential) = if let Some(path) = add.address.strip_prefix("sqlite:") {
-        let path = std::fs::canonicalize(path).map_err(|_| usage("there is no such SQLite file; give the path of an existing one"))?;
+        let path = std::fs::canonicalize(path)
+            .map_err(|_| usage("there is no such SQLite file; give the path of an existing one"))?;
         let path = path.to_str().ok_or_else(|| usage("the path is not UTF-8"))?.to_owned();
         (Address::Sqlite { path }, "owner".to_owned(), None)
-    } else if let Some(rest) = add.address.strip_prefix("postgres://").or_else(|| add.address.strip_prefix("postgresql://")) {
+    } else if let Some(rest) =
+        add.address.strip_prefix("postgres://").or_else(|| add.address.strip_prefix("postgresql://"))
+    {
         let form = "use postgres://login@host:port/database, without a password";
         let (login, rest) = rest.split_once('@').ok_or_else(|| usage(form))?;
         if login.contains(':') {
@@ -102,7 +109,13 @@ pub(crate) async fn list(terminal: &Terminal, what: &str) -> Result<()> {
     match what {
         "targets" => terminal.print(&registry.targets, || {
             let line = |t: &wire::socket::TargetView| {
-                format!("{:<20} {:<16} {:<8} {}\n", t.registration.name, t.registration.kind(), t.registration.environment, t.fingerprint)
+                format!(
+                    "{:<20} {:<16} {:<8} {}\n",
+                    t.registration.name,
+                    t.registration.kind(),
+                    t.registration.environment,
+                    t.fingerprint
+                )
             };
             registry.targets.iter().map(line).collect()
         }),
@@ -116,8 +129,15 @@ pub(crate) async fn list(terminal: &Terminal, what: &str) -> Result<()> {
         _ => terminal.print(&registry.tasks, || {
             let line = |t: &wire::socket::TaskView| {
                 let value = |name| line(&t.statement, name).unwrap_or_default();
-                let state = t.closed_at.map_or_else(|| format!("open until {}", value("not-after")), |at| format!("closed {at}"));
-                format!("{:<16} {state}  {}  {} rows used\n", value("task"), artifact::visible(value("title")), t.rows_used)
+                let state = t
+                    .closed_at
+                    .map_or_else(|| format!("open until {}", value("not-after")), |at| format!("closed {at}"));
+                format!(
+                    "{:<16} {state}  {}  {} rows used\n",
+                    value("task"),
+                    artifact::visible(value("title")),
+                    t.rows_used
+                )
             };
             registry.tasks.iter().map(line).collect()
         }),
@@ -129,7 +149,9 @@ pub(crate) async fn task_new(terminal: &Terminal, request: GrantRequest) -> Resu
     let client = terminal.sign_in().await?;
     let statement = terminal.grant(&client, request).await?;
     let task = line(&statement, "task").unwrap_or_default().to_owned();
-    terminal.print(&serde_json::json!({ "task": task }), || format!("task {task} is open\n  connect an agent: wetink connect claude-code --task {task}"))
+    terminal.print(&serde_json::json!({ "task": task }), || {
+        format!("task {task} is open\n  connect an agent: wetink connect claude-code --task {task}")
+    })
 }
 
 /// A pass for an agent.
@@ -149,7 +171,9 @@ pub(crate) async fn simple(terminal: &Terminal, request: GrantRequest, done: &st
 pub(crate) async fn stop(terminal: &Terminal, scope: &str) -> Result<()> {
     let client = terminal.sign_in().await?;
     client.post::<serde_json::Value>("/api/v1/stop", &serde_json::json!({ "scope": scope })).await?;
-    terminal.print(&serde_json::json!({ "stopped": scope }), || format!("stopped: {scope}. Resume with `wetink resume {scope}` (needs a signature)."))
+    terminal.print(&serde_json::json!({ "stopped": scope }), || {
+        format!("stopped: {scope}. Resume with `wetink resume {scope}` (needs a signature).")
+    })
 }
 
 /// Revokes a key.
@@ -180,8 +204,16 @@ mod tests {
         let Address::Postgresql { host, port, tls, .. } = &made.address else { panic!("PostgreSQL") };
         assert_eq!((host.as_str(), *port, *tls), ("db.example", 5433, Tls::Require));
         let socket = registration(add("postgres://app@%2Frun%2Fpostgresql/shop")).unwrap();
-        assert!(matches!(&socket.address, Address::Postgresql { host, tls: Tls::Disable, .. } if host == "/run/postgresql"));
-        for bad in ["postgres://app:pw@h/shop", "mysql://x@h/d", "sqlite:/no/such/file", "postgres://h/shop", "postgres://a@h:x/shop"] {
+        assert!(
+            matches!(&socket.address, Address::Postgresql { host, tls: Tls::Disable, .. } if host == "/run/postgresql")
+        );
+        for bad in [
+            "postgres://app:pw@h/shop",
+            "mysql://x@h/d",
+            "sqlite:/no/such/file",
+            "postgres://h/shop",
+            "postgres://a@h:x/shop",
+        ] {
             assert!(registration(add(bad)).is_err(), "{bad}");
         }
     }

@@ -38,7 +38,10 @@ pub(crate) async fn show(terminal: &Terminal, id: ProposalId) -> Result<()> {
 /// The statement must say what this terminal shows, or nothing is signed. The desk is not believed.
 fn statement_fits(view: &ReviewView, statement: &str) -> Result<()> {
     let wrong = |what: &str| {
-        Err(Failure::new(Exit::Unverified, format!("the statement and what is shown differ in {what}; nothing was signed")))
+        Err(Failure::of(
+            Exit::Unverified,
+            format!("the statement and what is shown differ in {what}; nothing was signed"),
+        ))
     };
     let kind: Kind = view.kind.parse()?;
     let artifact = Artifact::new(kind, view.artifact.clone().into_bytes())?;
@@ -66,17 +69,20 @@ pub(crate) async fn approve(terminal: &Terminal, id: ProposalId) -> Result<()> {
     let view: ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
     eprint!("{}", desk::plain(&view));
     let Some(statement) = &view.statement else {
-        return Err(Failure::new(Exit::Denied, format!("it is {} and cannot be signed", view.row.status.as_str())));
+        return Err(Failure::of(Exit::Denied, format!("it is {} and cannot be signed", view.row.status.as_str())));
     };
     statement_fits(&view, statement)?;
     if view.row.risk == wire::people::Risk::High {
         let second = client.get_text(&format!("/api/v1/from-guard/{id}")).await?;
-        eprintln!("\nThe guard's own view of what it will run:\n{}", crate::person::indent(&artifact::visible(&second)));
+        eprintln!(
+            "\nThe guard's own view of what it will run:\n{}",
+            crate::person::indent(&artifact::visible(&second))
+        );
     }
     if let Some(name) = &view.arm {
-        let typed = terminal.ask(&format!("This is grave. Type {} to go on: ", artifact::visible(name)))?;
+        let typed = Terminal::ask(&format!("This is grave. Type {} to go on: ", artifact::visible(name)))?;
         if typed != *name {
-            return Err(Failure::new(Exit::Denied, "the name differs; nothing was signed"));
+            return Err(Failure::of(Exit::Denied, "the name differs; nothing was signed"));
         }
     }
     let claim = terminal.sign_shown(statement)?;
@@ -87,14 +93,20 @@ pub(crate) async fn approve(terminal: &Terminal, id: ProposalId) -> Result<()> {
 fn outcome(terminal: &Terminal, view: &ReviewView) -> Result<()> {
     let status = view.row.status;
     terminal.print(view, || match (status, view.run) {
-        (Status::Held, Some(run)) => format!("ran; the result is held. Release a part with: wetink result release {run}"),
+        (Status::Held, Some(run)) => {
+            format!("ran; the result is held. Release a part with: wetink result release {run}")
+        }
         _ => format!("{}: {}", status.as_str(), view.reason.as_deref().map(artifact::visible).unwrap_or_default()),
     })?;
     match status {
         Status::Held | Status::Released => Ok(()),
-        Status::Stale => Err(Failure::new(Exit::Stale, "more rows would have changed than were shown; nothing was changed")),
-        Status::Unknown => Err(Failure::new(Exit::Error, "nobody can say whether it happened; look at the target before anything else")),
-        _ => Err(Failure::new(Exit::Error, "it did not happen")),
+        Status::Stale => {
+            Err(Failure::of(Exit::Stale, "more rows would have changed than were shown; nothing was changed"))
+        }
+        Status::Unknown => {
+            Err(Failure::of(Exit::Error, "nobody can say whether it happened; look at the target before anything else"))
+        }
+        _ => Err(Failure::of(Exit::Error, "it did not happen")),
     }
 }
 
@@ -115,12 +127,15 @@ pub(crate) async fn held(terminal: &Terminal, run: RunId) -> Result<()> {
 
 fn table(held: &HeldView) -> String {
     use std::fmt::Write as _;
-    let mut out = format!("{} rows changed, {} returned. Nobody but you has seen this.\n", held.affected, held.result.total_rows);
+    let mut out =
+        format!("{} rows changed, {} returned. Nobody but you has seen this.\n", held.affected, held.result.total_rows);
     for (i, (column, label)) in held.result.columns.iter().zip(&held.labels).enumerate() {
         let _ = writeln!(out, "  column {i}: {} ({})", artifact::visible(&column.name), artifact::visible(label));
     }
     for row in held.result.rows.iter().take(50) {
-        let cell = |c: &Option<String>| c.as_deref().map_or("NULL".to_owned(), |t| one_line(&t.chars().take(60).collect::<String>()));
+        let cell = |c: &Option<String>| {
+            c.as_deref().map_or("NULL".to_owned(), |t| one_line(&t.chars().take(60).collect::<String>()))
+        };
         let _ = writeln!(out, "  {}", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
     }
     if held.result.rows.len() > 50 {
@@ -150,7 +165,12 @@ pub(crate) async fn release(terminal: &Terminal, run: RunId, part: &Part) -> Res
     let held: HeldView = client.get(&format!("/api/v1/runs/{run}/held")).await?;
     let index = |name: &String| {
         let at = held.result.columns.iter().position(|c| c.name == *name).and_then(|i| u32::try_from(i).ok());
-        at.ok_or_else(|| Failure::new(Exit::Usage, format!("there is no column `{}`; wetink result show {run} names them", one_line(name))))
+        at.ok_or_else(|| {
+            Failure::of(
+                Exit::Usage,
+                format!("there is no column `{}`; wetink result show {run} names them", one_line(name)),
+            )
+        })
     };
     let selection = if part.count_only {
         Selection { rows: "none".to_owned(), ..Selection::default() }
@@ -166,7 +186,7 @@ pub(crate) async fn release(terminal: &Terminal, run: RunId, part: &Part) -> Res
     let to_sign: ToSign = client.post(&format!("/api/v1/runs/{run}/release-statement"), &selection).await?;
     let canonical = artifact::canonical::to_vec(&held.result)?;
     if line(&to_sign.statement, "result") != Some(&Digest::of(&canonical).to_string()) {
-        return Err(Failure::new(Exit::Unverified, "the statement is about another result; nothing was signed"));
+        return Err(Failure::of(Exit::Unverified, "the statement is about another result; nothing was signed"));
     }
     let claim: Signed = terminal.sign_shown(&to_sign.statement)?;
     let view: ReviewView = client.post(&format!("/api/v1/runs/{run}/release"), &claim).await?;
@@ -182,13 +202,13 @@ pub(crate) async fn run_here(terminal: &Terminal, id: ProposalId) -> Result<()> 
     let view: ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
     eprint!("{}", desk::plain(&view));
     let Some(statement) = &view.statement else {
-        return Err(Failure::new(Exit::Denied, format!("it is {} and cannot be run", view.row.status.as_str())));
+        return Err(Failure::of(Exit::Denied, format!("it is {} and cannot be run", view.row.status.as_str())));
     };
     statement_fits(&view, statement)?;
     let parsed = approve::statement::Approval::parse(statement)?;
-    let typed = terminal.ask("This runs here, with your own access, within the effect shown. Type run to go on: ")?;
+    let typed = Terminal::ask("This runs here, with your own access, within the effect shown. Type run to go on: ")?;
     if typed != "run" {
-        return Err(Failure::new(Exit::Denied, "nothing was run"));
+        return Err(Failure::of(Exit::Denied, "nothing was run"));
     }
     let job = Job {
         kind: view.kind.parse()?,
@@ -200,10 +220,16 @@ pub(crate) async fn run_here(terminal: &Terminal, id: ProposalId) -> Result<()> 
     let order = Order::Run { job, ceiling_rows: parsed.ceiling_rows };
     let report = tokio::task::spawn_blocking(move || execute::perform(&order, b"", &mut |_, _| true)).await?;
     let Report::Done { affected, result, elapsed_ms } = report else {
-        let Report::Failed { code, detail } = report else { return Err(Failure::new(Exit::Error, "the executor answered out of turn")) };
-        return Err(Failure::new(Exit::Error, format!("it did not happen: {code:?} {detail}")));
+        let Report::Failed { code, detail } = report else {
+            return Err(Failure::of(Exit::Error, "the executor answered out of turn"));
+        };
+        return Err(Failure::of(Exit::Error, format!("it did not happen: {code:?} {detail}")));
     };
     let sentence = "I ran this myself on my own machine; nothing of the result is released.";
-    client.post::<ReviewView>(&format!("/api/v1/proposals/{id}/reject"), &serde_json::json!({ "sentence": sentence })).await?;
-    terminal.print(&result, || format!("ran here in {elapsed_ms} ms: {affected} rows changed, {} returned", result.total_rows))
+    client
+        .post::<ReviewView>(&format!("/api/v1/proposals/{id}/reject"), &serde_json::json!({ "sentence": sentence }))
+        .await?;
+    terminal.print(&result, || {
+        format!("ran here in {elapsed_ms} ms: {affected} rows changed, {} returned", result.total_rows)
+    })
 }

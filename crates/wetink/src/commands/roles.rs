@@ -62,7 +62,9 @@ fn guard_main(args: GuardArgs, dir: Option<PathBuf>, hardened: bool) -> Result<(
     let home = Home::find(dir)?;
     home.prepare()?;
     if !hardened {
-        eprintln!("wetink guard: this system does not let the process hide its memory; other programs of this user can read it");
+        eprintln!(
+            "wetink guard: this system does not let the process hide its memory; other programs of this user can read it"
+        );
     }
     let key = if args.passphrase_stdin {
         let mut passphrase = Vec::with_capacity(1024);
@@ -111,14 +113,18 @@ pub(crate) async fn desk(args: DeskArgs, home: &Home) -> Result<()> {
 /// One question to the guard, past the desk.
 pub(crate) fn ask_guard(home: &Home, request: &Request) -> Result<Answer> {
     let path = home.operator_socket();
-    let stream = UnixStream::connect(&path)
-        .map_err(|_| Failure::new(Exit::Error, format!("no guard answers at {}; start it with `wetink up`", path.display())))?;
+    let stream = UnixStream::connect(&path).map_err(|_| {
+        Failure::of(Exit::Error, format!("no guard answers at {}; start it with `wetink up`", path.display()))
+    })?;
     let mut writer = &stream;
     frame::write(&mut writer, request, MAX_SOCKET_FRAME)?;
     match frame::read(&mut BufReader::new(&stream), MAX_SOCKET_FRAME)? {
         Answer::Refused { code, detail } => {
             let code = serde_json::to_value(code)?;
-            Err(Failure::new(Exit::Error, format!("the guard refused: {detail} ({})", code.as_str().unwrap_or_default())))
+            Err(Failure::of(
+                Exit::Error,
+                format!("the guard refused: {detail} ({})", code.as_str().unwrap_or_default()),
+            ))
         }
         answer => Ok(answer),
     }
@@ -153,7 +159,7 @@ pub(crate) async fn show_from_guard(terminal: &Terminal, home: &Home, id: Propos
     let view: wire::people::ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
     match ask_guard(home, &Request::Show { proposal: id, revision: view.row.revision })? {
         Answer::Text { text } => terminal.print(&text, || text.clone()),
-        _ => Err(Failure::new(Exit::Error, "the guard answered out of turn")),
+        _ => Err(Failure::of(Exit::Error, "the guard answered out of turn")),
     }
 }
 
@@ -184,23 +190,34 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// The bridge for hosts that speak MCP over standard input and output.
 pub(crate) async fn mcp(agents: &str, token: Option<String>) -> Result<()> {
-    let pass = token.ok_or_else(|| Failure::new(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)"))?;
-    desk::bridge(&format!("{agents}/mcp"), &pass).await.map_err(|error| Failure::new(Exit::Error, error.to_string()))
+    let pass = token.ok_or_else(|| {
+        Failure::of(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)")
+    })?;
+    desk::bridge(&format!("{agents}/mcp"), &pass).await.map_err(|error| Failure::of(Exit::Error, error.to_string()))
 }
 
 /// The gateway on a laptop.
-pub(crate) async fn up(terminal: &Terminal, home: &Home, people: SocketAddr, agents: SocketAddr, passphrase_file: Option<PathBuf>) -> Result<()> {
+pub(crate) async fn up(
+    terminal: &Terminal,
+    home: &Home,
+    people: SocketAddr,
+    agents: SocketAddr,
+    passphrase_file: Option<PathBuf>,
+) -> Result<()> {
     let passphrase = match passphrase_file {
         Some(path) => Some(std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?),
         None => None,
     };
     if passphrase.is_none() {
-        terminal.say("The vault's key lies in a file that only you can read. A passphrase is stronger: --passphrase-file FILE.");
+        terminal.say(
+            "The vault's key lies in a file that only you can read. A passphrase is stronger: --passphrase-file FILE.",
+        );
     }
     let start = up::Start { home, people, agents, passphrase: passphrase.as_deref() };
     let mut pair = up::start(&start)?;
     let (guard, desk) = pair.ids();
-    let mut text = format!("people  {}\nagents  {}/mcp\nguard   process {guard}, desk process {desk}\n", pair.people, pair.agents);
+    let mut text =
+        format!("people  {}\nagents  {}/mcp\nguard   process {guard}, desk process {desk}\n", pair.people, pair.agents);
     if let Some(token) = &pair.enrollment {
         text += &format!(
             "\nNo key is enrolled yet. This link works once, and only until a first key is enrolled:\n  {}/enroll#token={token}\n\
@@ -208,7 +225,10 @@ pub(crate) async fn up(terminal: &Terminal, home: &Home, people: SocketAddr, age
             pair.people
         );
     }
-    terminal.print(&serde_json::json!({ "people": pair.people, "agents": pair.agents, "enrollment": pair.enrollment }), || text)?;
+    terminal.print(
+        &serde_json::json!({ "people": pair.people, "agents": pair.agents, "enrollment": pair.enrollment }),
+        || text,
+    )?;
     // Ctrl-C ends this process and, with it, both children.
     let waited = tokio::task::spawn_blocking(move || pair.wait());
     tokio::select! {

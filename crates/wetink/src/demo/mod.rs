@@ -45,7 +45,10 @@ impl Folder {
             Some(path) => (std::path::absolute(path)?, true),
             None => (std::env::temp_dir().join(format!("wetink-demo-{name}")), false),
         };
-        std::fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
         Ok(Self { path, keep })
     }
 

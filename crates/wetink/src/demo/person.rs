@@ -100,8 +100,11 @@ impl Ada {
     }
 
     /// The guard's own view, by way of the desk.
-    pub(crate) async fn from_guard(&self, id: ProposalId) -> Result<String> {
+    pub(crate) async fn guard_view(&self, id: ProposalId) -> Result<String> {
         let text = self.client.get_text(&format!("/api/v1/from-guard/{id}")).await?;
-        if text.is_empty() { bail!("the guard shows nothing") } else { Ok(text) }
+        if text.is_empty() {
+            bail!("the guard shows nothing");
+        }
+        Ok(text)
     }
 }

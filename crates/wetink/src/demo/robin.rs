@@ -51,7 +51,9 @@ impl Robin {
         let status = response.status();
         let bytes = response.into_body().collect().await?.to_bytes();
         let text = String::from_utf8_lossy(&bytes);
-        let messages = text.lines().filter_map(|line| line.strip_prefix("data:").map(str::trim).or_else(|| Some(line).filter(|l| l.starts_with('{'))));
+        let messages = text.lines().filter_map(|line| {
+            line.strip_prefix("data:").map(str::trim).or_else(|| Some(line).filter(|l| l.starts_with('{')))
+        });
         for message in messages {
             let Ok(message) = serde_json::from_str::<Value>(message) else { continue };
             if message.get("id") != Some(&json!(id)) {
@@ -59,7 +61,8 @@ impl Robin {
             }
             let Some(result) = message.get("result") else { bail!("{tool}: {}", message["error"]) };
             let is_error = result.get("isError").and_then(Value::as_bool).unwrap_or(false);
-            let content = result.get("structuredContent").cloned().context("the tool's answer has no structured content")?;
+            let content =
+                result.get("structuredContent").cloned().context("the tool's answer has no structured content")?;
             return Ok((content, is_error));
         }
         bail!("{tool}: the agents' door answered {status} without a result: {}", artifact::visible(&text))

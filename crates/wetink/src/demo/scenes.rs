@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail, ensure};
 use audit::VerifierKey;
 use audit::verify::{Contents, Options};
 use rusqlite::{Connection, OpenFlags};
-use serde_json::Value;
 use wire::api::Status;
 use wire::people::{GrantRequest, Risk};
 use wire::socket::{Answer, Request};
@@ -59,7 +58,11 @@ impl<'a> Stage<'a> {
                 title: "Refund the 37 orders hit by the 12 Nov shipping bug".to_owned(),
                 agent: "robin".to_owned(),
                 target: "shop".to_owned(),
-                may: vec!["read main.orders".to_owned(), "update main.orders(status,refunded_at)".to_owned(), "read main.customers(id,note)".to_owned()],
+                may: vec![
+                    "read main.orders".to_owned(),
+                    "update main.orders(status,refunded_at)".to_owned(),
+                    "read main.customers(id,note)".to_owned(),
+                ],
                 functions: vec!["count".to_owned()],
                 rows_per_run: 500,
                 rows_total: 5_000,
@@ -68,7 +71,9 @@ impl<'a> Stage<'a> {
             })
             .await?;
         let pass = ada.pass(task).await?;
-        println!("  task    {task} \"Refund the 37 orders hit by the 12 Nov shipping bug\"\n  robin   has a pass that can propose and collect, sees no credential\n");
+        println!(
+            "  task    {task} \"Refund the 37 orders hit by the 12 Nov shipping bug\"\n  robin   has a pass that can propose and collect, sees no credential\n"
+        );
         let robin = Robin::new(&pass.url, &pass.pass);
         Ok(Self { ada, home, shop: shop.to_owned(), folder: folder.to_owned(), robin })
     }
@@ -92,7 +97,10 @@ async fn read_in_scope(stage: &mut Stage<'_>) -> Result<()> {
     let (described, is_error) = stage.robin.call("describe_target", serde_json::json!({ "target": "shop" })).await?;
     ensure!(!is_error, "describe_target was refused: {described}");
     let relations = described["relations"].as_array().context("relations")?;
-    ensure!(!relations.iter().any(|r| r["columns"].to_string().contains("email")), "the scope does not cover e-mail addresses");
+    ensure!(
+        !relations.iter().any(|r| r["columns"].to_string().contains("email")),
+        "the scope does not cover e-mail addresses"
+    );
     let sql = "SELECT id, status, cents FROM orders WHERE ship_batch = 'B-1112' AND status = 'paid'";
     let answer = stage.robin.propose("shop", sql, "find the orders of the batch", 20).await?;
     ensure_eq("a read inside the scope", answer.status, Status::Released)?;
@@ -114,9 +122,13 @@ async fn refund(stage: &mut Stage<'_>) -> Result<()> {
     ensure_eq("the same bytes again", again.proposal_id, answer.proposal_id)?;
     let id = answer.proposal_id;
     let view = stage.ada.look(id).await?;
-    ensure!(view.row.headline.contains("37") && view.row.headline.contains("5,311"), "the headline has the numbers: {}", view.row.headline);
+    ensure!(
+        view.row.headline.contains("37") && view.row.headline.contains("5,311"),
+        "the headline has the numbers: {}",
+        view.row.headline
+    );
     ensure!(view.row.in_scope && view.row.risk == Risk::Medium, "inside the scope, medium: {:?}", view.row);
-    let second_look = stage.ada.from_guard(id).await?;
+    let second_look = stage.ada.guard_view(id).await?;
     ensure!(second_look.contains(&view.words) && second_look.contains("at most 37"), "the guard's own view agrees");
     println!("        Ada sees: {}   words {}", artifact::visible(&view.row.headline), view.words);
     let statement = view.statement.context("a statement to sign")?;
@@ -140,8 +152,13 @@ async fn refund(stage: &mut Stage<'_>) -> Result<()> {
     let result = seen.result.context("a released result")?;
     let row = result["rows"][0].as_array().context("a row")?;
     ensure_eq("columns", row.len(), 3)?;
-    ensure!(row[1] == Value::from("refunded") && row[2].as_str().is_some_and(|t| t.starts_with("masked_")), "customer is a token: {row:?}");
-    println!("ok 2/4  37 rows updated once under a signed ceiling of 37; Robin got id, status and a token for the customer");
+    ensure!(
+        row[1] == "refunded" && row[2].as_str().is_some_and(|t| t.starts_with("masked_")),
+        "customer is a token: {row:?}"
+    );
+    println!(
+        "ok 2/4  37 rows updated once under a signed ceiling of 37; Robin got id, status and a token for the customer"
+    );
     Ok(())
 }
 
@@ -153,9 +170,17 @@ async fn lying_agent(stage: &mut Stage<'_>) -> Result<()> {
     let answer = stage.robin.propose("shop", "DELETE FROM customers", "just a quick read-only check", 0).await?;
     ensure_eq("a delete", answer.status, Status::Pending)?;
     let view = stage.ada.look(answer.proposal_id).await?;
-    ensure!(view.row.headline.contains("1,204") && view.row.risk == Risk::High && !view.row.in_scope, "shown for what it is: {:?}", view.row);
+    ensure!(
+        view.row.headline.contains("1,204") && view.row.risk == Risk::High && !view.row.in_scope,
+        "shown for what it is: {:?}",
+        view.row
+    );
     ensure_eq("what must be typed", view.arm.as_deref(), Some("main.customers"))?;
-    println!("        Robin says: \"{}\"\n        Ada sees:   {}", artifact::visible(&view.purpose), artifact::visible(&view.row.headline));
+    println!(
+        "        Robin says: \"{}\"\n        Ada sees:   {}",
+        artifact::visible(&view.purpose),
+        artifact::visible(&view.row.headline)
+    );
     stage.ada.reject(answer.proposal_id, "That deletes every customer. Read the task again.").await?;
     let seen = stage.robin.get(answer.proposal_id, 5).await?;
     ensure_eq("after the no", seen.status, Status::Rejected)?;
@@ -168,19 +193,28 @@ async fn lying_agent(stage: &mut Stage<'_>) -> Result<()> {
 /// Anyone can verify the log, and a changed byte is found.
 fn tampered_log(stage: &mut Stage<'_>) -> Result<()> {
     let copy = stage.folder.join("log-copy");
-    let Answer::Hello { log_key, .. } = ask_guard(stage.home, &Request::Hello {})? else { bail!("the guard answered out of turn") };
+    let Answer::Hello { log_key, .. } = ask_guard(stage.home, &Request::Hello {})? else {
+        bail!("the guard answered out of turn")
+    };
     let folder = copy.to_str().context("the path is UTF-8")?.to_owned();
     ask_guard(stage.home, &Request::Export { folder })?;
     let key: VerifierKey = log_key.parse()?;
     let check = || {
         let mut evidence = crate::commands::evidence::Evidence::default();
         let options = Options { contents: Contents::Partial, ..Options::default() };
-        let report = audit::dir::verify_dir(&copy, &key, &options, &mut |_, entry, contents| evidence.follow(entry, contents))?;
+        let report =
+            audit::dir::verify_dir(&copy, &key, &options, &mut |_, entry, contents| evidence.follow(entry, contents))?;
         Ok::<_, audit::Error>((report, evidence))
     };
     let (report, evidence) = check()?;
-    ensure!(evidence.approvals == 1 && evidence.under_task >= 2, "one signed approval, the rest under the signed scope");
-    println!("        {} entries, {} approval signed, {} reads under the signed scope, {} grants: the copy verifies", report.entries, evidence.approvals, evidence.under_task, evidence.grants);
+    ensure!(
+        evidence.approvals == 1 && evidence.under_task >= 2,
+        "one signed approval, the rest under the signed scope"
+    );
+    println!(
+        "        {} entries, {} approval signed, {} reads under the signed scope, {} grants: the copy verifies",
+        report.entries, evidence.approvals, evidence.under_task, evidence.grants
+    );
     let mut file = None;
     let mut folders = vec![copy.join("tile/entries")];
     while let Some(folder) = folders.pop() {

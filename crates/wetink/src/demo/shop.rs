@@ -13,10 +13,13 @@ pub(crate) const BATCH: u32 = 37;
 /// The row whose note tries to steer an agent.
 pub(crate) const HOSTILE_CUSTOMER: u32 = 1_077;
 
-const FIRST: [&str; 16] =
-    ["Ada", "Bo", "Chen", "Dana", "Emil", "Fay", "Gita", "Hugo", "Ines", "Jan", "Kofi", "Lena", "Milo", "Nora", "Omar", "Pia"];
+const FIRST: [&str; 16] = [
+    "Ada", "Bo", "Chen", "Dana", "Emil", "Fay", "Gita", "Hugo", "Ines", "Jan", "Kofi", "Lena", "Milo", "Nora", "Omar",
+    "Pia",
+];
 const LAST: [&str; 16] = [
-    "Adler", "Brand", "Costa", "Dvorak", "Evans", "Fischer", "Grant", "Horak", "Ito", "Jonas", "Klein", "Lopez", "Mraz", "Novak", "Okafor", "Pratt",
+    "Adler", "Brand", "Costa", "Dvorak", "Evans", "Fischer", "Grant", "Horak", "Ito", "Jonas", "Klein", "Lopez",
+    "Mraz", "Novak", "Okafor", "Pratt",
 ];
 
 /// Makes the shop at `path`.

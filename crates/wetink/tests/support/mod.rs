@@ -1,6 +1,6 @@
 //! A real guard process with a real SQLite target, driven over its socket as a desk would, or as a hostile one.
 #![allow(dead_code, reason = "each test program uses its own part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unused_self, missing_docs, unreachable_pub)]
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
@@ -200,14 +200,22 @@ impl Scene {
             nonce: Nonce::random(),
             not_after: Self::soon(),
         };
-        let answer = self.guard.ask(&Request::Grant { claim: self.ada.sign(&statement.to_text().unwrap()), attachment: None });
+        let answer =
+            self.guard.ask(&Request::Grant { claim: self.ada.sign(&statement.to_text().unwrap()), attachment: None });
         assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
         task
     }
 
     /// What a well-meaning desk would hand over for this statement.
     pub fn proposed(&self, sql: &str, effect: Effect) -> Proposed {
-        Proposed { proposal: ProposalId::random(), revision: 1, target: "shop".into(), kind: Kind::SqlSqlite, artifact: sql.into(), effect }
+        Proposed {
+            proposal: ProposalId::random(),
+            revision: 1,
+            target: "shop".into(),
+            kind: Kind::SqlSqlite,
+            artifact: sql.into(),
+            effect,
+        }
     }
 
     /// The approval statement that fits it.
@@ -247,7 +255,9 @@ impl Scene {
             Content { name: "artifact".into(), text: proposed.artifact.clone() },
             Content { name: "effect".into(), text: effect },
         ];
-        let answer = self.guard.ask(&Request::Append { entries: vec![NewEntry { entry: serde_json::to_value(&entry).unwrap(), contents }] });
+        let answer = self.guard.ask(&Request::Append {
+            entries: vec![NewEntry { entry: serde_json::to_value(&entry).unwrap(), contents }],
+        });
         assert!(matches!(answer, Answer::Appended { .. }), "{answer:?}");
     }
 
@@ -258,14 +268,23 @@ impl Scene {
 
     /// Everything that could have been changed in the target.
     pub fn state(&self) -> (i64, i64, i64) {
-        (self.count("SELECT count(*) FROM marks"), self.count("SELECT sum(n) FROM rows"), self.count("SELECT count(*) FROM rows"))
+        (
+            self.count("SELECT count(*) FROM marks"),
+            self.count("SELECT sum(n) FROM rows"),
+            self.count("SELECT count(*) FROM rows"),
+        )
     }
 }
 
 /// Inserts one mark.
 pub fn mark(k: u64) -> (String, Effect) {
     let mut effect = Effect::empty();
-    effect.relations.push(RelationUse { name: "main.marks".into(), verbs: vec![Verb::Insert], reads: vec![], writes: vec!["*".into()] });
+    effect.relations.push(RelationUse {
+        name: "main.marks".into(),
+        verbs: vec![Verb::Insert],
+        reads: vec![],
+        writes: vec!["*".into()],
+    });
     effect.normalize();
     (format!("INSERT INTO marks VALUES ({k})"), effect)
 }
