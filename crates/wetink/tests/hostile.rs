@@ -8,7 +8,7 @@ use approve::statement::{Approval, GrantKey, Resume};
 use artifact::claim::{Signature, Signed};
 use artifact::effect::{Rows, Verb};
 use artifact::{Digest, Effect, Kind, ProposalId, RunId, TaskId, Timestamp};
-use support::{Key, Scene, is_refused, mark, update};
+use support::{Scene, is_refused, mark, update};
 use wire::socket::{Answer, NewEntry, Outcome, Proposed, Refused, Request};
 
 /// Attempts and how many were accepted.
@@ -79,7 +79,7 @@ fn a_hostile_desk_gets_nothing() {
     let scene = Scene::new();
     let mut hostile = Hostile { before: scene.state(), scene: &scene, attempts: 0, accepted: vec![] };
     let (proposed, approval, claim) = approved(&scene);
-    let mallory = Key::new(66);
+    let mallory = testkit::SoftKey::new(66);
 
     // Another artifact, effect, target, kind, proposal or revision than the signed ones.
     let other = |change: &dyn Fn(&mut Proposed)| {

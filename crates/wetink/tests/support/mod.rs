@@ -7,12 +7,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use approve::Nonce;
 use approve::statement::{Approval, GrantTarget, OpenTask, ReleaseRule};
-use approve::{NAMESPACE, Nonce, sshsig};
-use artifact::claim::{Signature, Signed};
 use artifact::effect::{RelationUse, Verb};
 use artifact::{Digest, Effect, Kind, ProposalId, TaskId, Timestamp};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use testkit::SoftKey;
 use wire::frame::{self, MAX_SOCKET_FRAME};
 use wire::socket::{Answer, Content, NewEntry, Proposed, Refused, Registry, Request};
 use wire::target::{Address, Registration};
@@ -32,28 +31,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A software key.
-pub struct Key(pub Ed25519KeyPair);
-
-impl Key {
-    pub fn new(seed: u8) -> Self {
-        Self(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
-    }
-
-    pub fn line(&self) -> String {
-        sshsig::ed25519_line(self.0.public_key().as_ref())
-    }
-
-    pub fn sign(&self, statement: &str) -> Signed {
-        self.sign_as(NAMESPACE, statement)
-    }
-
-    pub fn sign_as(&self, namespace: &str, statement: &str) -> Signed {
-        let armored = sshsig::sign_ed25519(&self.0, namespace, statement.as_bytes());
-        Signed { statement: statement.to_owned(), signatures: vec![Signature::Ssh { armored }] }
     }
 }
 
@@ -126,7 +103,7 @@ pub fn ask(stream: &UnixStream, request: &Request) -> Option<Answer> {
 pub struct Scene {
     pub folder: Folder,
     pub guard: Guard,
-    pub ada: Key,
+    pub ada: SoftKey,
     pub gateway: Digest,
     pub registration: Registration,
     pub task: TaskId,
@@ -145,7 +122,7 @@ impl Scene {
         }
         drop(db);
         let guard = Guard::start(&folder.0.join("gateway"));
-        let (ada, gateway) = (Key::new(7), guard.gateway());
+        let (ada, gateway) = (SoftKey::new(7), guard.gateway());
         let token = guard.enrollment.clone().unwrap();
         let enroll = Request::EnrollFirst { token, person: "Ada".into(), key: ada.line() };
         assert!(matches!(guard.ask(&enroll), Answer::Done { .. }));

@@ -1,0 +1,4 @@
+fn again(approved: &approve::Approved) -> approve::Approved {
+    approved.clone()
+}
+fn main() {}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = approve::Approved { ceiling_rows: 0 };
+}
