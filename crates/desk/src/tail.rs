@@ -111,6 +111,10 @@ fn touches_registry(entry: &str) -> bool {
 }
 
 fn announce(desk: &Desk, moved: &Moved) {
+    // Opening or looking changes nothing that a page or an agent waits for.
+    if moved.effects.is_empty() {
+        return;
+    }
     // Nobody listening is no error.
     let _ = desk.inner.changes.send(Change { id: moved.id, status: status(moved.state) });
     carry_out(desk, moved);

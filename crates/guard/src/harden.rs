@@ -22,6 +22,12 @@ pub fn harden() -> Hardened {
     Hardened { not_dumpable, no_new_privileges, no_core }
 }
 
+/// Ends this process when the one that started it ends, so that no guard is left behind without its supervisor. Nothing is
+/// lost: whatever was acknowledged is durable.
+pub fn end_with_parent() {
+    let _ = prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
+}
+
 impl Hardened {
     /// True if all of it holds.
     pub const fn all(self) -> bool {

@@ -20,6 +20,6 @@ mod show;
 pub use executors::ExecutorConfig;
 pub use floor::Floor;
 pub use guard::{Guard, GuardConfig, GuardError};
-pub use harden::{Hardened, harden};
+pub use harden::{Hardened, end_with_parent, harden};
 pub use server::{Answerer, Door, listen};
 pub use vault::KeySource;

@@ -41,7 +41,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Pair> {
     let program = std::env::current_exe().context("cannot find my own program file")?;
     start.home.prepare()?;
     let mut guard = Command::new(&program);
-    guard.arg("guard").arg("--dir").arg(start.home.root());
+    guard.args(["guard", "--end-with-parent", "--dir"]).arg(start.home.root());
     if start.passphrase.is_some() {
         guard.arg("--passphrase-stdin");
     }
@@ -55,8 +55,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Pair> {
     let lines = ready_lines(&mut guard, "guard")?;
     let enrollment = lines.iter().find_map(|line| line.strip_prefix("enroll ").map(str::to_owned));
     let desk = Command::new(&program)
-        .arg("desk")
-        .arg("--dir")
+        .args(["desk", "--end-with-parent", "--dir"])
         .arg(start.home.root())
         .args(["--people", &start.people.to_string(), "--agents", &start.agents.to_string()])
         .stdin(Stdio::null())

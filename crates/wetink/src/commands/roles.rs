@@ -28,6 +28,9 @@ pub(crate) struct GuardArgs {
     /// The vault's passphrase comes on standard input.
     #[arg(long)]
     passphrase_stdin: bool,
+    /// End when the process that started this one ends.
+    #[arg(long)]
+    end_with_parent: bool,
 }
 
 #[derive(Args)]
@@ -38,6 +41,9 @@ pub(crate) struct DeskArgs {
     /// Agents' address.
     #[arg(long)]
     agents: SocketAddr,
+    /// End when the process that started this one ends.
+    #[arg(long)]
+    end_with_parent: bool,
 }
 
 fn own_uid() -> u32 {
@@ -49,6 +55,9 @@ fn own_uid() -> u32 {
 pub(crate) fn guard(args: GuardArgs, dir: Option<PathBuf>) -> ExitCode {
     // Before a passphrase is read: nobody may look into this process.
     let hardened = guard::harden();
+    if args.end_with_parent {
+        guard::end_with_parent();
+    }
     match guard_main(args, dir, hardened.all()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -100,6 +109,9 @@ fn guard_main(args: GuardArgs, dir: Option<PathBuf>, hardened: bool) -> Result<(
 
 /// The desk's process.
 pub(crate) async fn desk(args: DeskArgs, home: &Home) -> Result<()> {
+    if args.end_with_parent {
+        guard::end_with_parent();
+    }
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
     let config = DeskConfig::local(home.desk_socket(), home.view(), args.people, args.agents);
     let ready = desk::serve(config).await?;
