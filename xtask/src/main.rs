@@ -1,6 +1,5 @@
 //! The project's commands, `cargo xtask COMMAND`. Needs nothing but Rust, because it is what installs the rest.
 
-mod bench;
 mod bless;
 mod blocks;
 mod demo;
@@ -8,6 +7,7 @@ mod deps;
 mod gate;
 mod graph;
 mod json;
+mod measure;
 mod run;
 mod setup;
 mod source;
@@ -27,8 +27,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tcb                  size of the trusted base
   tidy                 check the repository's rules
   bless [--docs]       rewrite golden files; with --docs only the blocks of ARCHITECTURE.md
-  bench [ARGS]         ratios to anchors measured in the same run
-  measure NAME [ARGS]  one measurement, a figure a line";
+  measure NAME [--size N]  one measurement, a figure a line: crash, hostile, tamper";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
     let arguments = arguments.collect::<Vec<_>>();
     let done = match (command.as_str(), arguments.as_slice()) {
         ("demo", arguments) => demo::run_demo(arguments),
-        ("bench" | "measure", arguments) => bench::run(&command, arguments),
+        ("measure", arguments) => measure::run(arguments),
         ("bless", arguments) => bless::bless(arguments).map(|()| 0),
         ("test", []) => gate::test().map(|()| 0),
         ("ci", []) => gate::ci().map(|()| 0),

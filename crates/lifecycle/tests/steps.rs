@@ -65,7 +65,7 @@ fn table() -> Vec<(Option<State>, &'static str, State)> {
     rows
 }
 
-fn name(event: &Event) -> String {
+fn name(event: Event) -> String {
     match event {
         Event::Proposed { auto } => format!("proposed {}", if *auto { "allow" } else { "ask" }),
         Event::Settled { ending, .. } => format!("settled {}", ending.as_str()),
@@ -80,9 +80,9 @@ fn every_legal_step_is_listed_and_no_other() {
     for state in [None].into_iter().chain(State::ALL.map(Some)) {
         for event in events() {
             let listed =
-                table.iter().find(|(from, what, _)| *from == state && *what == name(&event)).map(|(.., to)| *to);
+                table.iter().find(|(from, what, _)| *from == state && *what == name(event)).map(|(.., to)| *to);
             let reached = step(state, &event).ok().map(|(to, _)| to);
-            assert_eq!(reached, listed, "{state:?} {}", name(&event));
+            assert_eq!(reached, listed, "{state:?} {}", name(event));
             legal += u32::from(reached.is_some());
         }
     }
