@@ -61,8 +61,7 @@ impl Form {
         }
     }
 
-    /// A number.
-    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, PersonError> {
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, PersonError> {
         let text = self.get(name);
         text.parse().map_err(|_| error("malformed", format!("`{name}` is not a number in range; write digits only")))
     }

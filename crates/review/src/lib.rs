@@ -85,24 +85,3 @@ pub(crate) fn audit_filter(fields: Vec<(String, String)>) -> wire::people::Audit
     }
     filter
 }
-
-/// What handlers share.
-#[derive(Clone)]
-struct Desk<P> {
-    people: P,
-    config: Arc<ReviewConfig>,
-    streams: Arc<Semaphore>,
-}
-
-/// The pages and the API. Serve it with `into_make_service_with_connect_info::<SocketAddr>()` so that sign-ins carry the
-/// caller's address.
-pub fn router(people: impl People, config: ReviewConfig) -> Router {
-    let desk = Desk { people, config: Arc::new(config), streams: Arc::new(Semaphore::new(STREAMS_MAX)) };
-    Router::new()
-        .merge(pages::router())
-        .merge(api::router())
-        .fallback(async || axum::http::StatusCode::NOT_FOUND)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(desk.clone(), gate::check))
-        .with_state(desk)
-}

@@ -1,44 +1,34 @@
-//! Handlers of the pages. Forms post and redirect; the passkey's bytes travel in hidden fields.
+//! The pages' handlers: each calls the desk once or twice and renders. A form is a POST that ends in a redirect.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
-use artifact::{ProposalId, RunId, TaskId, Timestamp};
-use axum::extract::rejection::{FormRejection, QueryRejection};
+use artifact::Timestamp;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router, routing};
-use futures_util::stream;
 use maud::Markup;
 use serde::Deserialize;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
-use wire::people::{AuditFilter, Person, PersonError, SignedGrant};
+use wire::people::{AuditFilter, Person, PersonError};
 
-use crate::Desk;
 use crate::error::{PageError, error};
 use crate::gate::{Token, local_path, set_cookie};
 use crate::html::{self, SignPage};
 use crate::input::{self, Address, Form};
-use crate::people::{Passkeys, People, QueueFilter, QueueGroup};
+use crate::people::{People, QueueFilter};
+use crate::{Desk, audit_filter};
 
 type Page = Result<Markup, PageError>;
-type Go = Result<Redirect, PageError>;
-type Fields = Result<axum::Form<Vec<(String, String)>>, FormRejection>;
-
-/// Longest life of one event stream; browsers come back by themselves, and are then asked for their session again.
-const STREAM_LIFE: Duration = Duration::from_secs(300);
+type Done = Result<Response, PageError>;
+type Fields = axum::Form<Vec<(String, String)>>;
 
 pub(crate) fn router<P: People>() -> Router<Desk<P>> {
     use routing::{get, post};
     Router::new()
-        .route("/static/app.js", get(script))
-        .route("/static/style.css", get(style))
-        .route("/login", get(login_page).post(login))
+        .route("/static/app.js", get(app_js))
+        .route("/static/style.css", get(style_css))
+        .route("/login", get(login_form).post(login))
         .route("/logout", post(logout))
-        .route("/enroll", get(enroll_page).post(enroll_begin))
+        .route("/enroll", get(enroll_form).post(enroll))
         .route("/enroll/finish", post(enroll_finish))
         .route("/", get(queue))
         .route("/r/{id}", get(review))
@@ -46,125 +36,104 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/r/{id}/changes", post(changes))
         .route("/r/{id}/reject", post(reject))
         .route("/r/{id}/take-over", post(take_over))
-        .route("/runs/{run}", get(held).post(release_statement))
+        .route("/runs/{run}", get(held).post(choose))
         .route("/runs/{run}/release", post(release))
         .route("/runs/{run}/receipt", get(receipt))
         .route("/tasks", get(tasks))
         .route("/tasks/{id}", get(task))
-        .route("/tasks/{id}/pass", post(new_pass))
+        .route("/tasks/{id}/pass", post(pass))
         .route("/stop", post(stop))
-        .route("/grants", post(grant_statement))
-        .route("/grants/sign", post(grant))
+        .route("/grants", post(grant))
+        .route("/grants/sign", post(grant_sign))
         .route("/audit", get(audit))
         .route("/audit/checkpoint", get(checkpoint))
         .route("/settings", get(settings))
         .route("/events", get(events))
 }
 
-async fn script() -> Response {
+fn file(kind: &'static str, body: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], body).into_response()
+}
+
+async fn app_js() -> Response {
     file("text/javascript; charset=utf-8", include_str!("../assets/app.js"))
 }
 
-async fn style() -> Response {
+async fn style_css() -> Response {
     file("text/css; charset=utf-8", include_str!("../assets/style.css"))
 }
 
-fn file(kind: &'static str, text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
+fn text(kind: &'static str, name: &str, body: String) -> Response {
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
+        .unwrap_or(HeaderValue::from_static("attachment"));
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CONTENT_DISPOSITION, disposition)], body)
+        .into_response()
 }
 
-/// The fields of a posted form.
-fn fields(fields: Fields) -> Result<Form, PersonError> {
-    match fields {
-        Ok(axum::Form(pairs)) => Ok(pairs.into()),
-        Err(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(error("too_large", "the form is too large")),
-        Err(_) => Err(error("malformed", "the form is damaged; reload the page and try again")),
-    }
-}
-
-// Signing in ---------------------------------------------------------------------------------------------------------
-
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Next {
-    #[serde(default)]
     next: String,
 }
 
-async fn login_page<P: People>(State(desk): State<Desk<P>>, Query(query): Query<Next>) -> Page {
+async fn login_form<P: People>(State(desk): State<Desk<P>>, Query(query): Query<Next>) -> Page {
     let challenge = desk.people.login_challenge().await.map_err(PageError::anonymous("/login"))?;
     Ok(html::login_page(&challenge, local_path(&query.next)))
 }
 
-async fn login<P: People>(State(desk): State<Desk<P>>, address: Address, form: Fields) -> Result<Response, PageError> {
-    let result = async {
-        let form = fields(form)?;
+async fn login<P: People>(State(desk): State<Desk<P>>, address: Address, axum::Form(fields): Fields) -> Done {
+    let form = Form::from(fields);
+    let failed = PageError::anonymous("/login");
+    let signed_in = async {
         let (token, _) = desk.people.login(form.get("id"), form.signature()?, &address.0).await?;
-        let cookie = set_cookie(Some(&token.0), desk.config.secure_cookies)?;
-        Ok((cookie, local_path(form.get("next")).to_owned()))
+        set_cookie(Some(&token.0), desk.config.secure_cookies)
     };
-    let (cookie, next) = result.await.map_err(PageError::anonymous("/login"))?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&next)).into_response())
+    let cookie = signed_in.await.map_err(failed)?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::SET_COOKIE, cookie);
+    Ok((headers, Redirect::to(local_path(form.get("next")))).into_response())
 }
 
-async fn logout<P: People>(
-    State(desk): State<Desk<P>>,
-    Extension(token): Extension<Token>,
-) -> Result<Response, PageError> {
+async fn logout<P: People>(State(desk): State<Desk<P>>, Extension(token): Extension<Token>) -> Done {
     desk.people.logout(&token.0).await;
     let cookie = set_cookie(None, desk.config.secure_cookies).map_err(PageError::anonymous("/login"))?;
-    let clear = HeaderValue::from_static("\"cache\", \"storage\"");
-    Ok((
-        [(header::SET_COOKIE, cookie), (header::HeaderName::from_static("clear-site-data"), clear)],
-        Redirect::to("/login"),
-    )
-        .into_response())
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
 }
 
-async fn enroll_page() -> Markup {
+async fn enroll_form() -> Markup {
     html::enroll_page()
 }
 
-async fn enroll_begin<P: People>(State(desk): State<Desk<P>>, form: Fields) -> Page {
-    let result = async {
-        let form = fields(form)?;
-        let token = form.get("token").to_owned();
-        let challenge = desk.people.enroll_begin(&token).await?;
-        Ok(html::enroll_ceremony(&challenge, &token))
-    };
-    result.await.map_err(PageError::anonymous("/enroll"))
+async fn enroll<P: People>(State(desk): State<Desk<P>>, axum::Form(fields): Fields) -> Page {
+    let form = Form::from(fields);
+    let token = form.get("token");
+    let challenge = desk.people.enroll_begin(token).await.map_err(PageError::anonymous("/enroll"))?;
+    Ok(html::enroll_ceremony(&challenge, token))
 }
 
-async fn enroll_finish<P: People>(State(desk): State<Desk<P>>, form: Fields) -> Page {
-    let result = async {
-        let form = fields(form)?;
-        let attestation = form.get("attestation_object");
-        desk.people.enroll_finish(form.get("token"), form.get("person"), attestation, form.get("client_data")).await?;
-        Ok(html::enrolled_page())
-    };
-    result.await.map_err(PageError::anonymous("/enroll"))
-}
-
-// Deciding -----------------------------------------------------------------------------------------------------------
-
-#[derive(Deserialize)]
-struct QueueQuery {
-    #[serde(default)]
-    group: QueueGroup,
-    before: Option<Timestamp>,
+async fn enroll_finish<P: People>(State(desk): State<Desk<P>>, axum::Form(fields): Fields) -> Page {
+    let form = Form::from(fields);
+    let finished = desk.people.enroll_finish(
+        form.get("token"),
+        form.get("person"),
+        form.get("attestation_object"),
+        form.get("client_data"),
+    );
+    finished.await.map_err(PageError::anonymous("/enroll"))?;
+    Ok(html::enrolled_page())
 }
 
 async fn queue<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
-    query: Result<Query<QueueQuery>, QueryRejection>,
+    Query(filter): Query<QueueFilter>,
 ) -> Page {
-    let filter =
-        query.map_or_else(|_| QueueFilter::default(), |Query(q)| QueueFilter { group: q.group, before: q.before });
     let rows = desk.people.queue(&who, filter).await.map_err(PageError::new(&who, "/"))?;
     Ok(html::queue_page(&who, filter, &rows, Timestamp::now()))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Revision {
     revision: Option<u32>,
 }
@@ -173,138 +142,122 @@ async fn review<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(id): Path<String>,
-    query: Result<Query<Revision>, QueryRejection>,
+    Query(query): Query<Revision>,
 ) -> Page {
-    let revision = query.ok().and_then(|q| q.0.revision);
-    let result = async {
-        let view = desk.people.proposal(&who, input::id(&id)?, revision).await?;
-        // The passkeys only spare a choice in the browser's dialog; without them the authenticator offers what it has.
-        let passkeys = match view.statement {
-            Some(_) => desk.people.passkeys(&who).await?,
-            None => Passkeys::default(),
-        };
-        Ok(html::review_page(&who, &view, &passkeys, Timestamp::now()))
+    let shown = async {
+        let view = desk.people.proposal(&who, input::id(&id)?, query.revision).await?;
+        let passkeys = desk.people.passkeys(&who).await?;
+        Ok((view, passkeys))
     };
-    result.await.map_err(PageError::new(&who, "/"))
-}
-
-/// Where a decision about a proposal is made; also where every error leads back to.
-fn here(id: &str) -> String {
-    id.parse::<ProposalId>().map_or_else(|_| "/".to_owned(), |id| format!("/r/{id}"))
+    let (view, passkeys) = shown.await.map_err(PageError::new(&who, "/"))?;
+    Ok(html::review_page(&who, &view, &passkeys, Timestamp::now()))
 }
 
 async fn approve<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(id): Path<String>,
-    form: Fields,
-) -> Go {
-    let result = async { desk.people.approve(&who, input::id(&id)?, fields(form)?.signed()?).await };
-    let view = result.await.map_err(PageError::new(&who, here(&id)))?;
-    Ok(Redirect::to(&format!("/r/{}", view.row.id)))
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let signed = async { desk.people.approve(&who, input::id(&id)?, form.signed()?).await };
+    signed.await.map_err(PageError::new(&who, format!("/r/{id}")))?;
+    Ok(Redirect::to(&format!("/r/{id}")).into_response())
 }
 
 async fn changes<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(id): Path<String>,
-    form: Fields,
-) -> Go {
-    let result =
-        async { desk.people.changes(&who, input::id(&id)?, input::sentence(fields(form)?.get("sentence"))?).await };
-    let view = result.await.map_err(PageError::new(&who, here(&id)))?;
-    Ok(Redirect::to(&format!("/r/{}", view.row.id)))
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let said = async { desk.people.changes(&who, input::id(&id)?, input::sentence(form.get("sentence"))?).await };
+    said.await.map_err(PageError::new(&who, format!("/r/{id}")))?;
+    Ok(Redirect::to(&format!("/r/{id}")).into_response())
 }
 
 async fn reject<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(id): Path<String>,
-    form: Fields,
-) -> Go {
-    let result =
-        async { desk.people.reject(&who, input::id(&id)?, input::sentence(fields(form)?.get("sentence"))?).await };
-    let view = result.await.map_err(PageError::new(&who, here(&id)))?;
-    Ok(Redirect::to(&format!("/r/{}", view.row.id)))
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let said = async { desk.people.reject(&who, input::id(&id)?, input::sentence(form.get("sentence"))?).await };
+    said.await.map_err(PageError::new(&who, format!("/r/{id}")))?;
+    Ok(Redirect::to(&format!("/r/{id}")).into_response())
 }
 
 async fn take_over<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(id): Path<String>,
-    form: Fields,
-) -> Go {
-    let result =
-        async { desk.people.take_over(&who, input::id(&id)?, input::artifact(fields(form)?.text("body"))?).await };
-    let view = result.await.map_err(PageError::new(&who, here(&id)))?;
-    Ok(Redirect::to(&format!("/r/{}", view.row.id)))
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let taken = async { desk.people.take_over(&who, input::id(&id)?, input::artifact(form.text("body"))?).await };
+    let view = taken.await.map_err(PageError::new(&who, format!("/r/{id}")))?;
+    Ok(Redirect::to(&format!("/r/{}", view.row.id)).into_response())
 }
-
-// Releasing ----------------------------------------------------------------------------------------------------------
 
 async fn held<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(run): Path<String>,
 ) -> Page {
-    let result = async { desk.people.held(&who, input::id(&run)?).await };
-    let held = result.await.map_err(PageError::new(&who, "/"))?;
-    Ok(html::held_page(&who, &held))
+    let held = async { desk.people.held(&who, input::id(&run)?).await };
+    Ok(html::held_page(&who, &held.await.map_err(PageError::new(&who, "/"))?))
 }
 
-async fn release_statement<P: People>(
+/// The boxes ticked become a statement, which the next page has signed.
+async fn choose<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(run): Path<String>,
-    form: Fields,
+    axum::Form(fields): Fields,
 ) -> Page {
-    let result = async {
-        let run: RunId = input::id(&run)?;
-        let selection = fields(form)?.selection()?;
-        let to_sign = desk.people.release_statement(&who, run, selection).await?;
-        let passkeys = desk.people.passkeys(&who).await?;
-        let page = SignPage {
-            title: "Release",
-            intro: "Touching your key now gives the agent exactly what this statement names, and nothing else of the result.",
-            statement: &to_sign.statement,
-            attachment: None,
-            action: format!("/runs/{run}/release"),
-            button: "Sign & release",
-            command: format!("wetink release {run}"),
-            back: &format!("/runs/{run}"),
-        };
-        Ok(html::sign_page(&who, &passkeys, &page))
+    let form = Form::from(fields);
+    let back = format!("/runs/{run}");
+    let prepared = async {
+        let to_sign = desk.people.release_statement(&who, input::id(&run)?, form.selection()?).await?;
+        Ok((to_sign, desk.people.passkeys(&who).await?))
     };
-    result.await.map_err(PageError::new(&who, "/"))
+    let (to_sign, passkeys) = prepared.await.map_err(PageError::new(&who, back.clone()))?;
+    let page = SignPage {
+        title: "Release",
+        intro: "The agent gets exactly what this statement names, and nothing else of the result.",
+        statement: &to_sign.statement,
+        attachment: None,
+        action: format!("/runs/{run}/release"),
+        button: "Sign & release",
+        command: format!("wetink result release {run}"),
+        back: &back,
+    };
+    Ok(html::sign_page(&who, &passkeys, &page))
 }
 
 async fn release<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(run): Path<String>,
-    form: Fields,
-) -> Go {
-    let result = async { desk.people.release(&who, input::id(&run)?, fields(form)?.signed()?).await };
-    let view = result.await.map_err(PageError::new(&who, "/"))?;
-    Ok(Redirect::to(&format!("/r/{}", view.row.id)))
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let released = async { desk.people.release(&who, input::id(&run)?, form.signed()?).await };
+    let view = released.await.map_err(PageError::new(&who, format!("/runs/{run}")))?;
+    Ok(Redirect::to(&format!("/r/{}", view.row.id)).into_response())
 }
 
 async fn receipt<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(run): Path<String>,
-) -> Result<Response, PageError> {
-    let result = async {
-        let run: RunId = input::id(&run)?;
-        Ok((run, desk.people.receipt(&who, run).await?))
-    };
-    let (run, receipt) = result.await.map_err(PageError::new(&who, "/"))?;
-    let name = format!("attachment; filename=\"{run}.receipt.json\"");
-    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)], receipt)
-        .into_response())
+) -> Done {
+    let receipt = async { desk.people.receipt(&who, input::id(&run)?).await };
+    let receipt = receipt.await.map_err(PageError::new(&who, "/"))?;
+    Ok(text("application/json", &format!("receipt-{run}.json"), receipt))
 }
-
-// Tasks, grants, stop ------------------------------------------------------------------------------------------------
 
 async fn tasks<P: People>(State(desk): State<Desk<P>>, Extension(who): Extension<Person>) -> Page {
     let overview = desk.people.overview(&who).await.map_err(PageError::new(&who, "/"))?;
@@ -316,101 +269,95 @@ async fn task<P: People>(
     Extension(who): Extension<Person>,
     Path(id): Path<String>,
 ) -> Page {
-    let result = async {
-        let id: TaskId = input::id(&id)?;
-        let overview = desk.people.overview(&who).await?;
-        let task = overview.registry.tasks.iter().find(|t| html::id_of(t) == Some(id));
-        let task = task
-            .ok_or_else(|| error("not_found", "this task is not open and was not closed lately; search the audit"))?;
-        Ok(html::task_page(&who, task, id, Timestamp::now()))
-    };
-    result.await.map_err(PageError::new(&who, "/tasks"))
+    let overview = desk.people.overview(&who).await.map_err(PageError::new(&who, "/tasks"))?;
+    let task = overview.registry.tasks.iter().find(|t| html::task_id(t) == id);
+    let task = task.ok_or_else(|| {
+        PageError::new(&who, "/tasks")(error("not_found", "there is no such task; the list names them"))
+    })?;
+    Ok(html::task_page(&who, task, Timestamp::now()))
 }
 
-async fn new_pass<P: People>(
+async fn pass<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
     Path(id): Path<String>,
-    form: Fields,
+    axum::Form(fields): Fields,
 ) -> Page {
-    let result = async {
-        let id: TaskId = input::id(&id)?;
-        let minutes = fields(form)?.number("minutes")?;
-        desk.people.new_pass(&who, id, minutes).await
+    let form = Form::from(fields);
+    let made = async {
+        let minutes = form.get("minutes").parse().map_err(|_| error("malformed", "minutes is a whole number"))?;
+        desk.people.new_pass(&who, input::id(&id)?, minutes).await
     };
-    let pass = result.await.map_err(PageError::new(&who, "/tasks"))?;
+    let pass = made.await.map_err(PageError::new(&who, format!("/tasks/{id}")))?;
     Ok(html::pass_page(&who, &pass, Timestamp::now()))
 }
 
-async fn stop<P: People>(State(desk): State<Desk<P>>, Extension(who): Extension<Person>, form: Fields) -> Go {
-    let result = async { desk.people.stop(&who, input::scope(fields(form)?.get("scope"))?).await };
-    result.await.map_err(PageError::new(&who, "/tasks"))?;
-    Ok(Redirect::to("/tasks"))
-}
-
-async fn grant_statement<P: People>(
+async fn stop<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
-    form: Fields,
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let stopped = async { desk.people.stop(&who, input::scope(form.get("scope"))?).await };
+    stopped.await.map_err(PageError::new(&who, "/tasks"))?;
+    Ok(Redirect::to("/tasks").into_response())
+}
+
+/// A form becomes a statement, which the page has signed.
+async fn grant<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    axum::Form(fields): Fields,
 ) -> Page {
-    let result = async {
-        let request = fields(form)?.grant()?;
+    let form = Form::from(fields);
+    let prepared = async {
+        let request = form.grant()?;
         input::may_grant(&who, &request)?;
         let to_sign = desk.people.grant_statement(&who, request).await?;
-        let passkeys = desk.people.passkeys(&who).await?;
-        let page = SignPage {
-            title: "Sign this grant",
-            intro: "It takes effect when you sign, and stands in the log under your name.",
-            statement: &to_sign.statement,
-            attachment: to_sign.attachment.as_deref(),
-            action: "/grants/sign".to_owned(),
-            button: "Sign & grant",
-            command: "wetink grant".to_owned(),
-            back: "/tasks",
-        };
-        Ok(html::sign_page(&who, &passkeys, &page))
+        Ok::<_, PersonError>((to_sign, desk.people.passkeys(&who).await?))
     };
-    result.await.map_err(PageError::new(&who, "/tasks"))
+    let (to_sign, passkeys) = prepared.await.map_err(PageError::new(&who, "/settings"))?;
+    let page = SignPage {
+        title: "Sign a grant",
+        intro: "Whoever signs this is answerable for it. Nothing is granted before the guard has verified your signature.",
+        statement: &to_sign.statement,
+        attachment: to_sign.attachment.as_deref(),
+        action: "/grants/sign".to_owned(),
+        button: "Sign",
+        command: "wetink --help".to_owned(),
+        back: "/settings",
+    };
+    Ok(html::sign_page(&who, &passkeys, &page))
 }
 
-async fn grant<P: People>(State(desk): State<Desk<P>>, Extension(who): Extension<Person>, form: Fields) -> Go {
-    let result = async {
-        let form = fields(form)?;
+async fn grant_sign<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let granted = async {
+        let claim = form.signed()?;
         let attachment = if form.get("attachment").is_empty() { None } else { Some(form.exact("attachment")?) };
-        desk.people.grant(&who, SignedGrant { claim: form.signed()?, attachment }).await
+        desk.people.grant(&who, wire::people::SignedGrant { claim, attachment }).await
     };
-    result.await.map_err(PageError::new(&who, "/tasks"))?;
-    Ok(Redirect::to("/tasks"))
+    granted.await.map_err(PageError::new(&who, "/settings"))?;
+    Ok(Redirect::to("/settings").into_response())
 }
-
-// Looking back -------------------------------------------------------------------------------------------------------
 
 async fn audit<P: People>(
     State(desk): State<Desk<P>>,
     Extension(who): Extension<Person>,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    Query(fields): Query<Vec<(String, String)>>,
 ) -> Page {
-    let form: Form = query.map(|q| q.0).unwrap_or_default().into();
-    let field = |name: &str| Some(form.get(name).chars().take(200).collect::<String>()).filter(|v| !v.is_empty());
-    let filter = AuditFilter {
-        before: form.get("before").parse().ok(),
-        actor: field("actor"),
-        task: field("task"),
-        target: field("target"),
-        proposal: field("proposal"),
-        event: field("event"),
-        digest: field("digest"),
-    };
+    let filter: AuditFilter = audit_filter(fields);
     let rows = desk.people.audit(&who, filter.clone()).await.map_err(PageError::new(&who, "/audit"))?;
     Ok(html::audit_page(&who, &filter, &rows))
 }
 
-async fn checkpoint<P: People>(
-    State(desk): State<Desk<P>>,
-    Extension(who): Extension<Person>,
-) -> Result<Response, PageError> {
+async fn checkpoint<P: People>(State(desk): State<Desk<P>>, Extension(who): Extension<Person>) -> Done {
     let note = desk.people.checkpoint().await.map_err(PageError::new(&who, "/audit"))?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note).into_response())
+    Ok(text("text/plain; charset=utf-8", "checkpoint", note))
 }
 
 async fn settings<P: People>(State(desk): State<Desk<P>>, Extension(who): Extension<Person>) -> Page {
@@ -418,22 +365,18 @@ async fn settings<P: People>(State(desk): State<Desk<P>>, Extension(who): Extens
     Ok(html::settings_page(&who, &overview, Timestamp::now()))
 }
 
-/// Which proposals changed, as they change: ids and states, nothing else.
-async fn events<P: People>(State(desk): State<Desk<P>>) -> Result<Response, PageError> {
-    let permit = desk.streams.clone().try_acquire_owned();
-    let permit =
-        permit.map_err(|_| error("slow_down", "too many pages are open")).map_err(PageError::anonymous("/"))?;
+/// One event for each change of state: the proposal's id and its state, nothing else.
+async fn events<P: People>(State(desk): State<Desk<P>>) -> Response {
     let feed = desk.people.changes_feed();
-    let end = Instant::now() + STREAM_LIFE;
-    let stream = stream::unfold((feed, permit), move |(mut feed, permit)| async move {
-        let event = match tokio::time::timeout_at(end, feed.recv()).await {
-            Ok(Ok(change)) => {
-                Event::default().event("change").data(format!("{} {}", change.id, change.status.as_str()))
-            }
-            Ok(Err(RecvError::Lagged(_))) => Event::default().event("change").data("* many"),
-            Ok(Err(RecvError::Closed)) | Err(_) => return None,
+    let stream = futures_util::stream::unfold(feed, |mut feed| async move {
+        use tokio::sync::broadcast::error::RecvError;
+        let event = match feed.recv().await {
+            Ok(change) => Event::default().event("change").data(format!("{} {}", change.id, change.status.as_str())),
+            // Some were missed: the page reloads what it shows.
+            Err(RecvError::Lagged(_)) => Event::default().event("change").data("some"),
+            Err(RecvError::Closed) => return None,
         };
-        Some((Ok::<_, Infallible>(event), (feed, permit)))
+        Some((Ok::<_, std::convert::Infallible>(event), feed))
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()).into_response())
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }

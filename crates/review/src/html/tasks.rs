@@ -1,6 +1,6 @@
 //! Tasks: what a person asked an agent to do, what it may do, stopping it.
 
-use artifact::{TaskId, Timestamp};
+use artifact::Timestamp;
 use maud::{Markup, html};
 use wire::people::{NewPass, Overview, Person};
 use wire::socket::TaskView;
@@ -10,13 +10,8 @@ use crate::facts::field;
 use crate::text::{clock, grouped, line, marked, marked_lines};
 
 /// The id in a task's statement.
-fn id_text(task: &TaskView) -> &str {
+pub(crate) fn task_id(task: &TaskView) -> &str {
     field(&task.statement, "task").unwrap_or_default()
-}
-
-/// The same, parsed.
-pub(crate) fn id_of(task: &TaskView) -> Option<TaskId> {
-    id_text(task).parse().ok()
 }
 
 fn title(task: &TaskView) -> &str {
@@ -48,14 +43,14 @@ pub(crate) fn tasks_page(who: &Person, overview: &Overview, now: Timestamp) -> M
             } @else {
                 ol.queue data-list {
                     @for task in &registry.tasks { li data-item {
-                        a href={ "/tasks/" (line(id_text(task))) } {
+                        a href={ "/tasks/" (line(task_id(task))) } {
                             span.line { strong.headline { (marked(title(task))) }
                                 @if task.closed_at.is_some() { span.chip { "CLOSED" } } @else { span.chip.low { "OPEN" } } }
                             span.line.sub {
                                 span { (marked(field(&task.statement, "agent").unwrap_or_default())) " for " (marked(&task.person)) }
                                 span { (marked(field(&task.statement, "target").unwrap_or_default())) }
                                 span { (grouped(task.rows_used)) " rows used" }
-                                span.mono { (marked(id_text(task))) }
+                                span.mono { (marked(task_id(task))) }
                                 @if let Some(at) = task.closed_at { span.when { "closed " (clock(at, Some(now))) } }
                             }
                         }
@@ -69,7 +64,7 @@ pub(crate) fn tasks_page(who: &Person, overview: &Overview, now: Timestamp) -> M
                 form.inline method="post" action="/stop" {
                     label { "What" input name="scope" type="text" value="all" required maxlength="255" list="scopes" autocomplete="off"; }
                     datalist #scopes { option value="all" {}
-                        @for task in registry.tasks.iter().filter(|t| t.closed_at.is_none()) { option value={ "task:" (line(id_text(task))) } {} }
+                        @for task in registry.tasks.iter().filter(|t| t.closed_at.is_none()) { option value={ "task:" (line(task_id(task))) } {} }
                         @for target in &registry.targets { option value={ "target:" (target.registration.name) } {} } }
                     button.danger type="submit" { "Stop now" }
                 }
@@ -104,7 +99,8 @@ fn open_form(overview: &Overview) -> Markup {
     }
 }
 
-pub(crate) fn task_page(who: &Person, task: &TaskView, id: TaskId, now: Timestamp) -> Markup {
+pub(crate) fn task_page(who: &Person, task: &TaskView, now: Timestamp) -> Markup {
+    let id = task_id(task);
     let agent = field(&task.statement, "agent").unwrap_or_default();
     let open = task.closed_at.is_none();
     page(
@@ -112,20 +108,20 @@ pub(crate) fn task_page(who: &Person, task: &TaskView, id: TaskId, now: Timestam
         At::Tasks,
         id,
         html! {
-            p.crumbs { a href="/tasks" { "‹ Tasks" } span.mono { (id) } }
+            p.crumbs { a href="/tasks" { "‹ Tasks" } span.mono { (marked(id)) } }
             h1 tabindex="-1" autofocus { (marked(title(task))) }
             p.lede { (marked(agent)) " for " (marked(&task.person)) " · " (grouped(task.rows_used)) " rows used · "
                 @if let Some(at) = task.closed_at { "closed " (moment_full(at, now)) } @else { "open" } }
             section.card {
                 h2 { "Signed scope" }
                 pre.statement tabindex="0" { (marked_lines(&task.statement)) }
-                p.actions { a.button href={ "/audit?task=" (id) } { "Everything that happened" } }
+                p.actions { a.button href={ "/audit?task=" (line(id)) } { "Everything that happened" } }
             }
             @if open {
                 section.card {
                     h2 { "A pass for the agent" }
                     p { "With it the agent can propose and collect what you release. It opens nothing else, and ends by itself." }
-                    form.inline method="post" action={ "/tasks/" (id) "/pass" } {
+                    form.inline method="post" action={ "/tasks/" (line(id)) "/pass" } {
                         label { "Minutes" input name="minutes" type="number" min="1" max="10080" value="240" required; }
                         button.primary type="submit" { "Make a pass" }
                     }
@@ -134,11 +130,11 @@ pub(crate) fn task_page(who: &Person, task: &TaskView, id: TaskId, now: Timestam
                     h2 { "End it" }
                     div.row {
                         form method="post" action="/stop" {
-                            input type="hidden" name="scope" value={ "task:" (id) };
+                            input type="hidden" name="scope" value={ "task:" (line(id)) };
                             button.danger type="submit" { "Stop this task now" }
                         }
                         form method="post" action="/grants" {
-                            input type="hidden" name="grant" value="close_task"; input type="hidden" name="task" value=(id);
+                            input type="hidden" name="grant" value="close_task"; input type="hidden" name="task" value=(line(id));
                             button type="submit" { "Close it (needs a signature)" }
                         }
                     }
