@@ -67,7 +67,7 @@ fn table() -> Vec<(Option<State>, &'static str, State)> {
 
 fn name(event: Event) -> String {
     match event {
-        Event::Proposed { auto } => format!("proposed {}", if *auto { "allow" } else { "ask" }),
+        Event::Proposed { auto } => format!("proposed {}", if auto { "allow" } else { "ask" }),
         Event::Settled { ending, .. } => format!("settled {}", ending.as_str()),
         event => event.name().to_owned(),
     }
