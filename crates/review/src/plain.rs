@@ -16,7 +16,7 @@ const WIDTH: usize = 70;
 pub fn plain(view: &ReviewView) -> String {
     let facts = facts(view);
     let mut out = String::new();
-    block(&mut out, "", &facts.headline.to_uppercase());
+    block(&mut out, "", &facts.headline);
     block(&mut out, "  ", &format!("{} · {}", facts.risk_word, crate::facts::status_words(view.row.status)));
     for words in &facts.band {
         block(&mut out, "  ! ", words);

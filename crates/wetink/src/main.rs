@@ -542,8 +542,8 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Propose { target, purpose, revises, wait, file, token } => {
             let propose =
-                Propose { target, body: agent::read_body(&file)?, purpose, task: None, revises, wait_s: Some(wait) };
-            agent::propose(&terminal, &agent::client(&agents_server, token)?, propose).await
+                Propose { target, body: agent::read_body(&file)?, purpose, task: None, revises, wait_s: None };
+            agent::propose(&terminal, &agent::client(&agents_server, token)?, propose, wait).await
         }
         Command::Wait { id, timeout, token } => {
             agent::wait(&terminal, &agent::client(&agents_server, token)?, id, timeout).await

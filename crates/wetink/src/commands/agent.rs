@@ -57,8 +57,8 @@ pub(crate) async fn check(terminal: &Terminal, client: &Client, target: &str, bo
 }
 
 /// Hands it in.
-pub(crate) async fn propose(terminal: &Terminal, client: &Client, propose: Propose) -> Result<()> {
-    let wait = propose.wait_s.unwrap_or(0).min(WAIT_MAX_S);
+pub(crate) async fn propose(terminal: &Terminal, client: &Client, propose: Propose, wait_s: u8) -> Result<()> {
+    let wait = wait_s.min(WAIT_MAX_S);
     let answer: ProposalAnswer = client.post(&format!("/v1/proposals?wait={wait}"), &propose).await?;
     done(terminal, &answer)
 }

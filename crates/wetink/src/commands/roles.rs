@@ -205,7 +205,7 @@ pub(crate) async fn mcp(agents: &str, token: Option<String>) -> Result<()> {
     let pass = token.ok_or_else(|| {
         Failure::of(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)")
     })?;
-    desk::bridge(&format!("{agents}/mcp"), &pass).await.map_err(|error| Failure::of(Exit::Error, error.to_string()))
+    desk::bridge(agents, &pass).await.map_err(|error| Failure::of(Exit::Error, error.to_string()))
 }
 
 /// The gateway on a laptop.
