@@ -165,7 +165,11 @@ fn against_a_real_server() {
         ])
         .stdout(std::process::Stdio::null())
         .spawn();
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    let sleeps = || server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "0";
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !sleeps() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     let locked = code(&update.of("UPDATE orders SET status = 'x' WHERE id = 7"));
     assert!(matches!(locked, Some(FailCode::Locked | FailCode::TimedOut)), "{locked:?}");
     let mut holder = holder.unwrap();

@@ -55,7 +55,7 @@ fn kill_at_any_point() {
     let mut next = 0_u64;
     for _ in 0..points {
         let stop = AtomicBool::new(false);
-        let delay = Duration::from_micros(random.next() % 40_000);
+        let delay = Duration::from_micros(random.next() % 60_000);
         let mut batch = Vec::new();
         for _ in 0..64 {
             let (sql, effect) = mark(next);
@@ -145,5 +145,5 @@ fn kill_at_any_point() {
         starts.len()
     );
     assert_eq!((double, lost, unsettled), (0, 0, 0));
-    assert!(starts.len() as u64 >= points / 2, "too little ran for the points to mean anything");
+    assert!(starts.len() as u64 >= points / 4, "too little ran for the points to mean anything");
 }
