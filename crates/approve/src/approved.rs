@@ -1,7 +1,7 @@
 //! From a claim to an approval, and from an approval to one run.
 
 use artifact::claim::Signed;
-use artifact::effect::within_scope;
+use artifact::effect::{Verb, within_scope};
 use artifact::{Artifact, Digest, Effect, Kind, ProposalId, RunId, TaskId, Timestamp};
 
 use crate::statement::{Approval, OpenTask, Statement};
@@ -93,6 +93,13 @@ fn check_effect(effect: &Effect) -> Result<(), Refused> {
     if !effect.is_normal() {
         return Err(Refused::Effect("it is not in its one spelling"));
     }
+    // What is written without a verb that writes would be shown as a read. No analysis says so; a lying desk might.
+    let contradicts = |r: &artifact::effect::RelationUse| {
+        r.verbs.is_empty() || (!r.writes.is_empty() && r.verbs.iter().all(|v| *v == Verb::Read))
+    };
+    if effect.relations.iter().any(contradicts) {
+        return Err(Refused::Effect("what it does to a relation contradicts itself"));
+    }
     if effect.to_canonical().len() > Effect::MAX_BYTES {
         return Err(Refused::Effect("it is too large to be reviewed"));
     }
@@ -136,8 +143,8 @@ impl Approved {
         if signers.iter().any(|s| s.assurance < ctx.least) {
             return Err(Refused::Assurance);
         }
-        // One person with two keys counts once.
-        let mut people: Vec<&str> = signers.iter().map(|s| s.person.as_str()).collect();
+        // One person with two keys counts once, also where the names differ in case only.
+        let mut people: Vec<String> = signers.iter().map(|s| s.person.to_lowercase()).collect();
         people.sort_unstable();
         people.dedup();
         if people.len() < ctx.quorum {

@@ -1,5 +1,5 @@
 //! The little of CBOR (RFC 8949) that WebAuthn registrations use: integers, byte and text strings, arrays, maps, simple
-//! values; definite lengths only, nothing nested deeper than 8, no key twice.
+//! values; definite lengths and shortest forms only (CTAP2 canonical form), nothing nested deeper than 8, no key twice.
 
 /// A value that borrows from its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,11 @@ impl<'a> Value<'a> {
             Self::Map(pairs) => pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v),
             _ => None,
         }
+    }
+
+    /// Pairs of a map; 0 for anything else.
+    pub(crate) fn len(&self) -> usize {
+        if let Self::Map(pairs) = self { pairs.len() } else { 0 }
     }
 
     pub(crate) fn get_text(&self, key: &str) -> Option<&Value<'a>> {
@@ -56,6 +61,18 @@ fn item<'a>(rest: &mut &'a [u8], depth: u8) -> Option<Value<'a>> {
         24..=27 => take(rest, 1 << (info - 24))?.iter().fold(0, |n, b| n << 8 | u64::from(*b)),
         _ => return None,
     };
+    // One number has one spelling: what would have fit a shorter form is refused (RFC 8949, 4.2.1).
+    let least = match info {
+        24 if major == 7 => 32,
+        24 => 24,
+        25 => 1 << 8,
+        26 => 1 << 16,
+        27 => 1 << 32,
+        _ => 0,
+    };
+    if argument < least {
+        return None;
+    }
     Some(match major {
         0 => Value::Number(i64::try_from(argument).ok()?),
         1 => Value::Number(-1 - i64::try_from(argument).ok()?),
@@ -97,6 +114,15 @@ mod tests {
             &[1, 1],
             &[0x1c],
             &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255],
+            &[0x18, 23],
+            &[0x19, 0, 255],
+            &[0x1a, 0, 0, 255, 255],
+            &[0x1b, 0, 0, 0, 0, 255, 255, 255, 255],
+            &[0x58, 1, 0],
+            &[0xf8, 31],
+            &[0xf9, 0x3c, 0],
+            &[0xc0, 0],
+            &[0x61, 0xff],
         ] {
             assert_eq!(read(bad), None, "{bad:?}");
         }

@@ -9,6 +9,7 @@
 
 mod approved;
 mod cbor;
+mod client_data;
 mod key;
 mod nonce;
 mod refused;

@@ -5,8 +5,12 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, Key
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::key::{is_ed25519_point, is_p256_point};
+
 /// Longest armored signature in bytes.
 const ARMOR_MAX: usize = 8 * 1024;
+/// Widest line of an armored signature in characters (RFC 7468 and OpenSSH stay below).
+const ARMOR_WIDTH_MAX: usize = 76;
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
 const END: &str = "-----END SSH SIGNATURE-----";
 const MAGIC: &[u8] = b"SSHSIG";
@@ -97,11 +101,11 @@ impl SshKey {
         }
         let point = reader.string()?.to_vec();
         let fits = match algorithm {
-            Algorithm::Ed25519 => point.len() == 32,
-            Algorithm::P256 => point.len() == 65 && point[0] == 4,
+            Algorithm::Ed25519 => is_ed25519_point(&point),
+            Algorithm::P256 => is_p256_point(&point),
         };
         if !fits {
-            return Err(SshError("the key has another length"));
+            return Err(SshError("the key is of another length, or no key anyone may have"));
         }
         let application = if sk { Some(reader.string()?.to_vec()) } else { None };
         if application.as_ref().is_some_and(|a| !a.starts_with(b"ssh:")) {
@@ -123,6 +127,10 @@ impl SshKey {
     /// The one-line form.
     pub fn to_line(&self) -> String {
         format!("{} {}", self.name(), STANDARD.encode(&self.blob))
+    }
+
+    pub(crate) fn point(&self) -> &[u8] {
+        &self.point
     }
 
     /// True if the private key is on a security key.
@@ -222,11 +230,15 @@ fn dearmor(armored: &str) -> Parsed<Vec<u8>> {
     }
     let body = armored.strip_prefix(BEGIN).ok_or(SshError("its first line is missing"))?;
     let body = body.strip_suffix('\n').unwrap_or(body).strip_suffix(END).ok_or(SshError("its last line is missing"))?;
-    let encoded: String = body.split('\n').collect();
-    if encoded.contains(|c: char| c.is_whitespace()) {
-        return Err(SshError("it holds white space"));
+    let body = body.strip_suffix('\n').ok_or(SshError("its last line is missing"))?;
+    // Signers differ in how wide they write, never within one signature.
+    let width = body.find('\n').unwrap_or(body.len());
+    let mut lines = body.split('\n').rev();
+    let last = lines.next().unwrap_or_default();
+    if width > ARMOR_WIDTH_MAX || last.is_empty() || last.len() > width || lines.any(|line| line.len() != width) {
+        return Err(SshError("its lines are not of one width"));
     }
-    STANDARD.decode(encoded).map_err(|_| SshError("it is not base64"))
+    STANDARD.decode(body.replace('\n', "")).map_err(|_| SshError("it is not base64"))
 }
 
 /// Signs as an Ed25519 SSH key would. For the gateway's own root, whose signatures then verify like everybody's.

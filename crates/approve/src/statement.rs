@@ -10,6 +10,8 @@ use crate::Nonce;
 pub const STATEMENT_MAX: usize = 64 * 1024;
 /// Longest line in bytes.
 pub const LINE_MAX: usize = 1024;
+/// Longest title of a task, in characters.
+pub const TITLE_MAX: usize = 200;
 
 /// Text that is not a statement, with the line that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -374,6 +376,9 @@ impl OpenTask {
             one_line(&self.target_name)?,
             self.target_fingerprint
         );
+        if self.title.chars().count() > TITLE_MAX {
+            return Err(StatementError("a title has at most 200 characters"));
+        }
         if self.may.is_empty() || self.may.len() > 200 || self.functions.len() > 200 {
             return Err(StatementError("may"));
         }

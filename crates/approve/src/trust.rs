@@ -172,7 +172,9 @@ impl Trust {
         if self.keys.len() >= KEYS_MAX {
             return Err(Refused::State("too many keys"));
         }
-        if fingerprint == self.gateway || self.keys.iter().any(|k| k.fingerprint == fingerprint) {
+        // The raw key counts, not its line: else a key that was revoked, or is another person's, came back in another form.
+        let same = |known: &PublicKey| known.fingerprint() == fingerprint || known.point() == key.point();
+        if same(&self.root) || self.keys.iter().any(|k| same(&k.key)) {
             return Err(Refused::State("this key was granted before; a key is granted once"));
         }
         if self.keys.is_empty() && !roles.contains(&Role::Admin) {

@@ -7,12 +7,15 @@ use artifact::Digest;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 
 use crate::cbor::{Value, read};
+use crate::client_data::ClientData;
+use crate::key::{is_ed25519_point, is_p256_point};
 
 /// Longest field of an assertion in bytes.
 const FIELD_MAX: usize = 16 * 1024;
+/// Longest credential id in bytes (level 3, 4 "Credential ID").
+const CREDENTIAL_MAX: usize = 1023;
 const USER_PRESENT: u8 = 1;
 const USER_VERIFIED: u8 = 1 << 2;
 const BACKUP_ELIGIBLE: u8 = 1 << 3;
@@ -54,17 +57,6 @@ pub struct Asserted {
     pub synced: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ClientData {
-    r#type: String,
-    challenge: String,
-    origin: String,
-    #[serde(default)]
-    cross_origin: bool,
-    top_origin: Option<String>,
-}
-
 impl Passkey {
     /// Reads the one-line form.
     pub fn parse(line: &str) -> Parsed<Self> {
@@ -80,11 +72,14 @@ impl Passkey {
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| PasskeyError("a field is not base64url"));
         let (credential, point) = (decode(credential)?, decode(point)?);
         let fits = match algorithm {
-            Algorithm::Es256 => point.len() == 65 && point[0] == 4,
-            Algorithm::Eddsa => point.len() == 32,
+            Algorithm::Es256 => is_p256_point(&point),
+            Algorithm::Eddsa => is_ed25519_point(&point),
         };
-        if !fits || credential.is_empty() || credential.len() > 1023 || rp_id.is_empty() || !origin.contains("://") {
+        if !fits || credential.is_empty() || credential.len() > CREDENTIAL_MAX {
             return fail("the key's fields do not fit");
+        }
+        if !is_site(rp_id, origin) {
+            return fail("the key's site and address do not fit; the address is https://, or http://localhost");
         }
         Ok(Self { algorithm, credential, point, rp_id: rp_id.to_owned(), origin: origin.to_owned() })
     }
@@ -94,6 +89,10 @@ impl Passkey {
         let name = if self.algorithm == Algorithm::Es256 { "es256" } else { "eddsa" };
         let (credential, point) = (URL_SAFE_NO_PAD.encode(&self.credential), URL_SAFE_NO_PAD.encode(&self.point));
         format!("passkey {name} {credential} {point} {} {}", self.rp_id, self.origin)
+    }
+
+    pub(crate) fn point(&self) -> &[u8] {
+        &self.point
     }
 
     /// Credential id, base64url.
@@ -175,10 +174,12 @@ impl Passkey {
             Some(Value::Bytes(b)) if b.len() == 32 => Ok(*b),
             _ => fail("the key has another form"),
         };
-        // RFC 9053: kty 2, alg -7, crv 1 is ES256; kty 1, alg -8, crv 6 is Ed25519.
+        // Level 3, 6.5.1: the key holds what its algorithm needs and nothing else. RFC 9053: kty 2, alg -7, crv 1 is ES256; kty 1, alg -8, crv 6 is Ed25519.
         let (algorithm, point) = match (number(1), number(3), number(-1)) {
-            (Some(2), Some(-7), Some(1)) => (Algorithm::Es256, [&[4], bytes(-2)?, bytes(-3)?].concat()),
-            (Some(1), Some(-8), Some(6)) => (Algorithm::Eddsa, bytes(-2)?.to_vec()),
+            (Some(2), Some(-7), Some(1)) if key.len() == 5 => {
+                (Algorithm::Es256, [&[4], bytes(-2)?, bytes(-3)?].concat())
+            }
+            (Some(1), Some(-8), Some(6)) if key.len() == 4 => (Algorithm::Eddsa, bytes(-2)?.to_vec()),
             _ => return fail("the key's algorithm is not ES256 or EdDSA"),
         };
         let key = Self {
@@ -194,15 +195,12 @@ impl Passkey {
 
 /// The challenge inside `clientDataJSON`, unverified; to find out which ceremony an answer belongs to.
 pub fn claimed_challenge(client_data: &[u8]) -> Option<Vec<u8>> {
-    let client: ClientData = serde_json::from_slice(client_data).ok()?;
-    URL_SAFE_NO_PAD.decode(client.challenge).ok()
+    URL_SAFE_NO_PAD.decode(ClientData::parse(client_data)?.challenge).ok()
 }
 
 fn check_client(client_data: &[u8], kind: &str, challenge: &[u8], origin: &str) -> Parsed<()> {
-    // serde refuses a field that comes twice, so what is checked is what the authenticator signed.
-    let client: ClientData =
-        serde_json::from_slice(client_data).map_err(|_| PasskeyError("clientDataJSON is not readable"))?;
-    if client.r#type != kind {
+    let client = ClientData::parse(client_data).ok_or(PasskeyError("clientDataJSON is not readable"))?;
+    if client.kind != kind {
         return fail("it is for another ceremony");
     }
     if client.challenge != URL_SAFE_NO_PAD.encode(challenge) {
@@ -211,10 +209,31 @@ fn check_client(client_data: &[u8], kind: &str, challenge: &[u8], origin: &str) 
     if client.origin != origin {
         return fail("it was made at another address");
     }
-    if client.cross_origin || client.top_origin.is_some() {
+    if client.in_foreign_page {
         return fail("it was made inside a foreign page");
     }
     Ok(())
+}
+
+/// Whether `origin` is an address whose pages may use passkeys of `rp_id`: secure, of that host or below it, with
+/// nothing but a port after it (level 3, 5.1.3 and 13.4.9).
+fn is_site(rp_id: &str, origin: &str) -> bool {
+    let is_host = |host: &str| {
+        host.len() <= 253
+            && host.split('.').all(|label| {
+                !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            })
+    };
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let port_fits = port.is_none_or(|p| p.parse::<u16>().is_ok_and(|n| n != 0 && n.to_string() == p));
+    let secure = match scheme {
+        "https" => true,
+        "http" => host == "localhost" || host.ends_with(".localhost"),
+        _ => false,
+    };
+    let within = host == rp_id || host.strip_suffix(rp_id).is_some_and(|above| above.ends_with('.'));
+    secure && port_fits && within && is_host(host) && is_host(rp_id)
 }
 
 /// Checks relying party and flags; answers the flags and what follows the counter.

@@ -14,10 +14,12 @@ mod released;
 
 pub use held::{Held, HeldError, ResultTable, TableColumn};
 pub use mask::MaskKey;
-pub use order::ReleaseOrder;
+pub use order::{ReleaseOrder, shown_name};
 pub use released::{Released, ReleasedColumn};
 
 /// Opens a held result as far as the order says. Consumes both: one order, one release.
+///
+/// An order that was verified against another result opens nothing: neither cells nor counts, and the note says so.
 ///
 /// INVARIANT (I6): the only way to a [`Released`].
 pub fn open(held: Held, order: ReleaseOrder, masks: &MaskKey) -> Released {

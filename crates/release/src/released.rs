@@ -38,6 +38,10 @@ impl Released {
 }
 
 pub(crate) fn make(held: Held, order: ReleaseOrder, masks: &MaskKey) -> Released {
+    if !order.is_about(&held) {
+        let note = "Nothing is released: the order was about another result.";
+        return Released { note, affected: 0, total_rows: 0, columns: Vec::new(), rows: Vec::new() };
+    }
     let table = held.table;
     let chosen: Vec<usize> = match order.rows {
         RowChoice::None => Vec::new(),
