@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::graph::Workspace;
 use crate::run::{Outcome, cargo, on_path, run, stream};
-use crate::{demo, deps, setup, tidy};
+use crate::{demo, deps, npm, setup, tidy};
 
 /// Results of test programs, added up.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,9 +32,15 @@ impl Tally {
     }
 }
 
-/// Runs every check. All of them run, whatever fails.
-pub(crate) fn test() -> Outcome {
+/// What the tests need of the machine.
+pub(crate) fn prepare() -> Outcome {
     setup::ensure(setup::TO_TEST)?;
+    npm::ensure()
+}
+
+/// Runs every check, with `slow` also the lane of real agents' hosts, which brings about 1 GB by npm and pip. All of them run, whatever fails.
+pub(crate) fn test(slow: bool) -> Outcome {
+    prepare()?;
     let mut failures = Vec::new();
     let mut step = |name: &str, work: &mut dyn FnMut() -> Outcome| {
         println!("\n== {name}");
@@ -59,7 +65,13 @@ pub(crate) fn test() -> Outcome {
     let mut tally = Tally::default();
     step("tests", &mut || {
         // Every test program runs, so that the sum is the whole sum.
-        let ok = stream(cargo().args(["test", "--workspace", "--no-fail-fast"]), |line| tally.see(line))?;
+        let mut command = cargo();
+        command.args(["test", "--workspace", "--no-fail-fast"]);
+        if slow {
+            // Shown as they print it: what a host answered, and which ones this machine cannot bring.
+            command.env("WETINK_SLOW", "1").args(["--", "--nocapture"]);
+        }
+        let ok = stream(&mut command, |line| tally.see(line))?;
         if ok { Ok(()) } else { Err("`cargo test --workspace` failed".to_owned()) }
     });
     step("demo", &mut || match demo::run_demo(&["--unattended".to_owned()])? {
@@ -84,13 +96,13 @@ fn total_failed(tally: &Tally, failures: &[String]) -> u64 {
 
 /// `test`, after bringing the tools that a person may do without.
 pub(crate) fn ci() -> Outcome {
-    setup::ensure(setup::TO_TEST)?;
+    prepare()?;
     if deny_program()?.is_none() {
         println!("== cargo-deny: installing into the target folder");
         let tools = Workspace::load()?.target.join("tools");
         run(cargo().args(["install", "cargo-deny", "--locked", "--root"]).arg(tools))?;
     }
-    test()
+    test(false)
 }
 
 fn deny_program() -> Outcome<Option<PathBuf>> {

@@ -17,13 +17,18 @@ pub(crate) enum Tool {
     Ssh,
     /// A PostgreSQL server, 14 to 18.
     Postgres,
+    /// Node with npm.
+    Node,
+    /// A Chromium that Playwright can drive.
+    Chromium,
 }
 
 /// What it takes to build and to try the product.
 pub(crate) const TO_DEMO: &[Tool] = &[Tool::Compiler, Tool::Libclang, Tool::Ssh];
 
 /// What it takes to test everything.
-pub(crate) const TO_TEST: &[Tool] = &[Tool::Compiler, Tool::Libclang, Tool::Ssh, Tool::Postgres];
+pub(crate) const TO_TEST: &[Tool] =
+    &[Tool::Compiler, Tool::Libclang, Tool::Ssh, Tool::Postgres, Tool::Node, Tool::Chromium];
 
 impl Tool {
     fn name(self) -> &'static str {
@@ -32,6 +37,8 @@ impl Tool {
             Self::Libclang => "libclang",
             Self::Ssh => "the OpenSSH client",
             Self::Postgres => "a PostgreSQL server (14 to 18)",
+            Self::Node => "Node with npm",
+            Self::Chromium => "Chromium",
         }
     }
 
@@ -41,6 +48,8 @@ impl Tool {
             Self::Libclang => "bindgen reads the header of PostgreSQL's grammar with it",
             Self::Ssh => "people sign in the terminal with ssh-keygen and ssh-agent",
             Self::Postgres => "tests run against a real server of their own, in a temporary folder",
+            Self::Node => "tests drive a browser and real agents' hosts with it",
+            Self::Chromium => "the people's pages are tested in a real browser with a virtual passkey",
         }
     }
 
@@ -51,6 +60,8 @@ impl Tool {
             Self::Libclang => &["libclang-dev"],
             Self::Ssh => &["openssh-client"],
             Self::Postgres => &["postgresql"],
+            Self::Node => &["nodejs", "npm"],
+            Self::Chromium => &["chromium"],
         }
     }
 
@@ -62,6 +73,11 @@ impl Tool {
             Self::Libclang => host.libclang() && host.clang_headers(),
             Self::Ssh => host.program("ssh-keygen") && host.program("ssh-agent"),
             Self::Postgres => host.postgres() || (host.program("initdb") && host.program("postgres")),
+            Self::Node => host.program("node") && host.program("npm"),
+            Self::Chromium => {
+                host.chosen_chromium
+                    || ["chromium", "chromium-browser", "google-chrome"].iter().any(|p| host.program(p))
+            }
         }
     }
 }
@@ -154,6 +170,8 @@ struct Host {
     debian: bool,
     /// `CC` is set.
     chosen_compiler: bool,
+    /// `WETINK_CHROMIUM` is set.
+    chosen_chromium: bool,
     /// `LIBCLANG_PATH`: a file, or the folder it is in.
     chosen_libclang: Option<PathBuf>,
 }
@@ -166,6 +184,7 @@ impl Host {
             path,
             debian: on_path("apt-get"),
             chosen_compiler: env::var_os("CC").is_some(),
+            chosen_chromium: env::var_os("WETINK_CHROMIUM").is_some(),
             chosen_libclang: env::var_os("LIBCLANG_PATH").map(PathBuf::from),
         }
     }
@@ -242,7 +261,14 @@ mod tests {
         fn new(name: &str) -> Self {
             let root = env::temp_dir().join(format!("xtask-setup-{name}-{}", std::process::id()));
             let path = vec![root.join("usr/bin")];
-            Self(Host { root, path, debian: true, chosen_compiler: false, chosen_libclang: None })
+            Self(Host {
+                root,
+                path,
+                debian: true,
+                chosen_compiler: false,
+                chosen_chromium: false,
+                chosen_libclang: None,
+            })
         }
 
         fn add(&self, path: &str) {
