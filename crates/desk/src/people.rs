@@ -8,8 +8,8 @@ use review::{Change, EnrollChallenge, LoginChallenge, Passkeys, People, QueueFil
 use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, PersonError, QueueRow,
-    ReviewView, Selection, SignedGrant, ToSign,
+    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PersonError,
+    QueueRow, ReviewView, Selection, SignedGrant, ToSign,
 };
 use wire::socket::{Answer, Proposed, Refused, Registry, Request};
 
@@ -233,6 +233,23 @@ impl People for Desk {
         client_data: &str,
     ) -> Result<(), PersonError> {
         self.finish_enroll(token, person, attestation_object, client_data).await
+    }
+
+    async fn join_begin(&self) -> Result<EnrollChallenge, PersonError> {
+        self.begin_join().await
+    }
+
+    async fn join_finish(
+        &self,
+        person: &str,
+        attestation_object: &str,
+        client_data: &str,
+    ) -> Result<KeyRequest, PersonError> {
+        self.finish_join(person, attestation_object, client_data).await
+    }
+
+    async fn key_requests(&self, _who: &Person) -> Result<Vec<KeyRequest>, PersonError> {
+        self.asking().await
     }
 
     async fn queue(&self, _who: &Person, filter: QueueFilter) -> Result<Vec<QueueRow>, PersonError> {

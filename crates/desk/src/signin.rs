@@ -12,7 +12,7 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use review::{EnrollChallenge, LoginChallenge, Passkeys, SessionToken};
-use wire::people::{Person, PersonError};
+use wire::people::{KeyRequest, Person, PersonError};
 use wire::socket::{Answer, Request};
 
 use crate::link::LinkError;
@@ -25,8 +25,15 @@ const SESSION_S: u64 = 12 * 3600;
 const IDLE_S: u64 = 15 * 60;
 /// A challenge is answered within this time.
 const CHALLENGE_S: u64 = 300;
+/// A request to be let in is kept for this long.
+const ASKED_S: u64 = 3600;
+/// Requests to be let in kept at most; the oldest go first.
+const ASKED_MAX: usize = 50;
 /// Challenges and sessions kept at most.
 const KEPT_MAX: usize = 1000;
+
+/// What stands in the place of an enrollment token where somebody asks to be let in. No token looks like it.
+const JOIN: &str = "join";
 
 /// A random token with a prefix that secret scanners can be taught.
 #[allow(clippy::expect_used, reason = "without randomness no token can be made")]
@@ -48,6 +55,8 @@ struct Inner {
     /// By the token's digest, so that a memory image does not hold usable tokens.
     sessions: HashMap<Digest, Session>,
     opened: HashSet<(String, ProposalId, u32)>,
+    /// Oldest first.
+    asking: Vec<KeyRequest>,
 }
 
 struct Session {
@@ -108,6 +117,20 @@ impl SignIns {
         }
         session.seen = now;
         Some(session.person.clone())
+    }
+
+    fn ask(&self, request: KeyRequest) {
+        let mut inner = self.lock();
+        inner.asking.retain(|r| r.key != request.key && r.asked_at.plus_seconds(ASKED_S) > request.asked_at);
+        if inner.asking.len() >= ASKED_MAX {
+            inner.asking.remove(0);
+        }
+        inner.asking.push(request);
+    }
+
+    fn asking(&self, now: Timestamp) -> Vec<KeyRequest> {
+        let inner = self.lock();
+        inner.asking.iter().rev().filter(|r| r.asked_at.plus_seconds(ASKED_S) > now).cloned().collect()
     }
 
     /// True the first time this person looks at this revision.
@@ -188,10 +211,13 @@ impl Desk {
                 "The first key is enrolled already. An admin grants further ones.",
             ));
         }
-        let now = Timestamp::now();
+        self.making_challenge(token)
+    }
+
+    fn making_challenge(&self, token: &str) -> Result<EnrollChallenge, PersonError> {
         let challenge = random_token("e");
         let text = format!("{token}\n{challenge}");
-        self.inner.signins.challenge(text, now).ok_or_else(busy)?;
+        self.inner.signins.challenge(text, Timestamp::now()).ok_or_else(busy)?;
         let challenge = URL_SAFE_NO_PAD.encode(challenge.as_bytes());
         Ok(EnrollChallenge { challenge, rp_id: self.rp_id(), user_name: String::new() })
     }
@@ -203,6 +229,12 @@ impl Desk {
         attestation: &str,
         client_data: &str,
     ) -> Result<(), PersonError> {
+        let key = self.made_passkey(token, attestation, client_data)?;
+        self.enroll_first(token, person, &key).await
+    }
+
+    /// The one-line form of a passkey made over a challenge of `token`.
+    fn made_passkey(&self, token: &str, attestation: &str, client_data: &str) -> Result<String, PersonError> {
         let malformed = || person_error("malformed", "The browser's answer is not usable. Try again.");
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed());
         let (attestation, client_data) = (decode(attestation)?, decode(client_data)?);
@@ -213,8 +245,51 @@ impl Desk {
             .ok_or_else(|| person_error("not_signed_in", "That enrollment took too long. Open the link again."))?;
         let origin = &self.inner.config.people_url;
         let key = lifecycle::signin::passkey(&attestation, &client_data, challenge.as_bytes(), origin, &self.rp_id());
-        let key = key.map_err(|why| person_error("malformed", format!("The passkey was not accepted: {why}")))?;
-        self.enroll_first(token, person, &key).await
+        key.map_err(|why| person_error("malformed", format!("The passkey was not accepted: {why}")))
+    }
+
+    pub(crate) async fn begin_join(&self) -> Result<EnrollChallenge, PersonError> {
+        if self.fresh_registry().await?.keys.is_empty() {
+            return Err(person_error(
+                "not_found",
+                "Nobody is enrolled here who could let you in. Enroll the first key by the link that `wetink up` printed.",
+            ));
+        }
+        self.making_challenge(JOIN)
+    }
+
+    /// Keeps a newcomer's passkey for an admin to see. Grants nothing.
+    pub(crate) async fn finish_join(
+        &self,
+        person: &str,
+        attestation: &str,
+        client_data: &str,
+    ) -> Result<KeyRequest, PersonError> {
+        let key = self.made_passkey(JOIN, attestation, client_data)?;
+        let registry = self.fresh_registry().await?;
+        let asked_at = Timestamp::now();
+        // Written as the grant would be, so that a name or key no statement may hold is refused now.
+        let roles = ["reviewer".to_owned()];
+        lifecycle::statement::key(self.inner.gateway, person, &key, &roles, asked_at)
+            .map_err(|why| person_error("malformed", why))?;
+        let fingerprint = Digest::of(key.as_bytes());
+        if registry.keys.iter().any(|k| k.fingerprint == fingerprint) {
+            return Err(person_error("already_decided", "That passkey was granted before. Sign in with it."));
+        }
+        // Twice three words: 48 bits, since making keys until three words fit would take minutes.
+        let twice = Digest::of(fingerprint.as_bytes());
+        let words = format!("{}-{}", artifact::digest_words(&fingerprint), artifact::digest_words(&twice));
+        let request = KeyRequest { person: person.to_owned(), key, words, asked_at };
+        self.inner.signins.ask(request.clone());
+        Ok(request)
+    }
+
+    /// Requests whose key was not granted meanwhile, newest first.
+    pub(crate) async fn asking(&self) -> Result<Vec<KeyRequest>, PersonError> {
+        let registry = self.registry().await?;
+        let mut asking = self.inner.signins.asking(Timestamp::now());
+        asking.retain(|r| registry.keys.iter().all(|k| k.key != r.key));
+        Ok(asking)
     }
 
     /// The first key, by the one-time token that the guard printed. Later ones are granted by a signed statement.

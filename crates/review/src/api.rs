@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, QueueRow, ReviewView,
-    Selection, SignedGrant, ToSign,
+    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, QueueRow,
+    ReviewView, Selection, SignedGrant, ToSign,
 };
 
 use crate::Desk;
@@ -109,6 +109,7 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/api/v1/runs/{run}/release-statement", post(release_statement))
         .route("/api/v1/runs/{run}/release", post(release))
         .route("/api/v1/overview", get(overview))
+        .route("/api/v1/key-requests", get(key_requests))
         .route("/api/v1/grant-statement", post(grant_statement))
         .route("/api/v1/grants", post(grant))
         .route("/api/v1/passes", post(passes))
@@ -235,6 +236,13 @@ async fn grant_statement<P: People>(
 ) -> Answer<GrantToSign> {
     input::may_grant(&who, &request)?;
     Ok(Json(desk.people.grant_statement(&who, request).await?))
+}
+
+async fn key_requests<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+) -> Answer<Vec<KeyRequest>> {
+    Ok(Json(desk.people.key_requests(&who).await?))
 }
 
 async fn grant<P: People>(

@@ -30,6 +30,7 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/logout", post(logout))
         .route("/enroll", get(enroll_form).post(enroll))
         .route("/enroll/finish", post(enroll_finish))
+        .route("/join", get(join_form).post(join))
         .route("/", get(queue))
         .route("/r/{id}", get(review))
         .route("/r/{id}/approve", post(approve))
@@ -121,6 +122,17 @@ async fn enroll_finish<P: People>(State(desk): State<Desk<P>>, axum::Form(fields
     );
     finished.await.map_err(PageError::anonymous("/enroll"))?;
     Ok(html::enrolled_page())
+}
+
+async fn join_form<P: People>(State(desk): State<Desk<P>>) -> Page {
+    let challenge = desk.people.join_begin().await.map_err(PageError::anonymous("/login"))?;
+    Ok(html::join_page(&challenge))
+}
+
+async fn join<P: People>(State(desk): State<Desk<P>>, axum::Form(fields): Fields) -> Page {
+    let form = Form::from(fields);
+    let asked = desk.people.join_finish(form.get("person"), form.get("attestation_object"), form.get("client_data"));
+    Ok(html::joined_page(&asked.await.map_err(PageError::anonymous("/join"))?))
 }
 
 async fn queue<P: People>(
@@ -361,8 +373,13 @@ async fn checkpoint<P: People>(State(desk): State<Desk<P>>, Extension(who): Exte
 }
 
 async fn settings<P: People>(State(desk): State<Desk<P>>, Extension(who): Extension<Person>) -> Page {
-    let overview = desk.people.overview(&who).await.map_err(PageError::new(&who, "/"))?;
-    Ok(html::settings_page(&who, &overview, Timestamp::now()))
+    let shown = async {
+        let admin = who.roles.iter().any(|role| role == "admin");
+        let asking = if admin { desk.people.key_requests(&who).await? } else { Vec::new() };
+        Ok((desk.people.overview(&who).await?, asking))
+    };
+    let (overview, asking) = shown.await.map_err(PageError::new(&who, "/"))?;
+    Ok(html::settings_page(&who, &overview, &asking, Timestamp::now()))
 }
 
 /// One event for each change of state: the proposal's id and its state, nothing else.

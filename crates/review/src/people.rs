@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use wire::api::Status;
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, NewPass, Overview, Person, PersonError, QueueRow,
-    ReviewView, Selection, SignedGrant, ToSign,
+    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PersonError,
+    QueueRow, ReviewView, Selection, SignedGrant, ToSign,
 };
 
 /// Namespace of SSH signatures over a sign-in challenge (PROTOCOL.sshsig, section 3).
@@ -48,6 +48,18 @@ pub trait People: Clone + Send + Sync + 'static {
         attestation_object: &str,
         client_data: &str,
     ) -> impl Future<Output = Result<(), PersonError>> + Send;
+
+    /// Starts the making of a passkey by somebody the gateway does not know.
+    fn join_begin(&self) -> impl Future<Output = Result<EnrollChallenge, PersonError>> + Send;
+    /// Keeps the new passkey as a request. It grants nothing: an admin signs that, or nobody does.
+    fn join_finish(
+        &self,
+        person: &str,
+        attestation_object: &str,
+        client_data: &str,
+    ) -> impl Future<Output = Result<KeyRequest, PersonError>> + Send;
+    /// Who asks to be let in, newest first.
+    fn key_requests(&self, who: &Person) -> impl Future<Output = Result<Vec<KeyRequest>, PersonError>> + Send;
 
     /// One page of the queue, newest first, at most [`QUEUE_PAGE`] rows.
     fn queue(

@@ -111,7 +111,7 @@ fn ready_lines(child: &mut Child, name: &str) -> Result<Vec<String>> {
 
 impl Pair {
     /// Waits until one of the two ends, and ends the other.
-    pub(crate) fn wait(&mut self) -> Result<()> {
+    pub(crate) async fn wait(&mut self) -> Result<()> {
         loop {
             for (name, child) in [("guard", &mut self.guard), ("desk", &mut self.desk)] {
                 if let Some(status) = child.try_wait()? {
@@ -123,7 +123,7 @@ impl Pair {
                     ));
                 }
             }
-            std::thread::sleep(Duration::from_millis(200));
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 

@@ -278,6 +278,19 @@ pub struct AuditFilter {
     pub digest: Option<String>,
 }
 
+/// A passkey that somebody made here and asks to have granted. Worth nothing until an admin signs a grant of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRequest {
+    /// The name they gave. Unverified.
+    pub person: String,
+    /// Public key, one line.
+    pub key: String,
+    /// Six words of the key's fingerprint, which the newcomer sees too.
+    pub words: String,
+    /// When they asked.
+    pub asked_at: Timestamp,
+}
+
 /// What the front page and `wetink status` show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overview {

@@ -1,11 +1,12 @@
-//! Signing in and enrolling a first key.
+//! Signing in, enrolling a first key, and asking for a further one to be granted.
 
 use maud::{Markup, html};
+use wire::people::KeyRequest;
 
 use super::{At, page};
 use crate::input::exact;
 use crate::people::{EnrollChallenge, LOGIN_NAMESPACE, LoginChallenge};
-use crate::text::{line, marked_lines};
+use crate::text::{line, marked, marked_lines};
 
 pub(crate) fn login_page(challenge: &LoginChallenge, next: &str) -> Markup {
     let quoted = (!challenge.text.contains('\'')).then(|| {
@@ -45,6 +46,7 @@ pub(crate) fn login_page(challenge: &LoginChallenge, next: &str) -> Markup {
                         button type="submit" { "Sign in" }
                     }
                 }
+                p { "Not known here yet, or on a new device? " a href="/join" { "Make a passkey and ask to be let in" } }
             }
         },
     )
@@ -72,6 +74,24 @@ pub(crate) fn enroll_page() -> Markup {
 }
 
 pub(crate) fn enroll_ceremony(challenge: &EnrollChallenge, token: &str) -> Markup {
+    let token = html! { input type="hidden" name="token" value=(token); };
+    ceremony(
+        challenge,
+        "/enroll/finish",
+        &token,
+        "Your name goes into the log with everything you sign. The key stays on your device.",
+        "wetink key enroll YOUR-NAME --token TOKEN",
+    )
+}
+
+/// Somebody the gateway does not know makes a passkey, which an admin may then grant.
+pub(crate) fn join_page(challenge: &EnrollChallenge) -> Markup {
+    let note =
+        "The key stays on your device. It opens nothing until an admin of this gateway has signed a grant of it.";
+    ceremony(challenge, "/join", &html! {}, note, "wetink key show")
+}
+
+fn ceremony(challenge: &EnrollChallenge, action: &str, hidden: &Markup, note: &str, command: &str) -> Markup {
     page(
         None,
         At::Elsewhere,
@@ -79,17 +99,35 @@ pub(crate) fn enroll_ceremony(challenge: &EnrollChallenge, token: &str) -> Marku
         html! {
             section.card.narrow {
                 h1 { "Make a passkey" }
-                p { "Your name goes into the log with everything you sign. The key stays on your device." }
-                form.sign method="post" action="/enroll/finish" data-enroll data-rp=(challenge.rp_id) data-challenge=(challenge.challenge) {
-                    input type="hidden" name="token" value=(token);
+                p { (note) }
+                form.sign method="post" action=(action) data-enroll data-rp=(challenge.rp_id) data-challenge=(challenge.challenge) {
+                    (hidden)
                     input type="hidden" name="attestation_object";
                     input type="hidden" name="client_data";
                     label { "Your name"
                         input name="person" type="text" required autocomplete="username" maxlength="60" value=(line(&challenge.user_name)); }
                     p.check role="status" data-check hidden {}
                     button.primary.needs-js type="submit" disabled { "Make a passkey" }
-                    noscript { p { "A passkey needs JavaScript. With an SSH key use " code { "wetink key enroll YOUR-NAME --token TOKEN" } " in a terminal." } }
+                    noscript { p { "A passkey needs JavaScript. With an SSH key use " code { (command) } " in a terminal." } }
                 }
+            }
+        },
+    )
+}
+
+pub(crate) fn joined_page(asked: &KeyRequest) -> Markup {
+    page(
+        None,
+        At::Elsewhere,
+        "Asked to be let in",
+        html! {
+            section.card.narrow {
+                h1 { "Asked to be let in" }
+                p { "An admin sees your request under Settings, as " strong { (marked(&asked.person)) } ", with these words:" }
+                p.mono { strong { (asked.words) } }
+                p { "Tell them the words by another way: whoever grants a key that only claims your name lets somebody else sign as you. The request is kept for an hour." }
+                details { summary { "The public key" } pre.statement { (marked_lines(&asked.key)) } }
+                p { a.button.primary href="/login" { "Sign in once it is granted" } }
             }
         },
     )

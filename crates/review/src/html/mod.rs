@@ -12,7 +12,7 @@ use artifact::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use wire::people::{Person, PersonError, Risk};
 
-pub(crate) use access::{enroll_ceremony, enroll_page, enrolled_page, login_page};
+pub(crate) use access::{enroll_ceremony, enroll_page, enrolled_page, join_page, joined_page, login_page};
 pub(crate) use audit::audit_page;
 pub(crate) use held::held_page;
 pub(crate) use queue::queue_page;

@@ -2,13 +2,13 @@
 
 use artifact::Timestamp;
 use maud::{Markup, html};
-use wire::people::{Overview, Person};
+use wire::people::{KeyRequest, Overview, Person};
 
 use super::{At, environment_chip, page};
 use crate::facts::place;
 use crate::text::{clock, grouped, line, marked, marked_lines};
 
-pub(crate) fn settings_page(who: &Person, overview: &Overview, now: Timestamp) -> Markup {
+pub(crate) fn settings_page(who: &Person, overview: &Overview, asking: &[KeyRequest], now: Timestamp) -> Markup {
     let registry = &overview.registry;
     let admin = who.roles.iter().any(|r| r == "admin");
     page(
@@ -32,6 +32,7 @@ pub(crate) fn settings_page(who: &Person, overview: &Overview, now: Timestamp) -
                         }
                     }
                 } } }
+                @if !asking.is_empty() { (asking_list(asking, now)) }
                 @if admin { details { summary { "Add a key" }
                     form method="post" action="/grants" {
                         input type="hidden" name="grant" value="key";
@@ -75,6 +76,26 @@ pub(crate) fn settings_page(who: &Person, overview: &Overview, now: Timestamp) -
             }
         },
     )
+}
+
+/// Who asks to be let in. The words are the only thing here that the newcomer did not choose.
+fn asking_list(asking: &[KeyRequest], now: Timestamp) -> Markup {
+    html! {
+        h3 { "Asking to be let in" }
+        ul.rows { @for request in asking { li {
+            div { strong { (marked(&request.person)) } " " span.mono { (request.words) }
+                p.dim { "asked " (clock(request.asked_at, Some(now))) " · ask them for the words by another way before you sign" } }
+            form.inline method="post" action="/grants" {
+                input type="hidden" name="grant" value="key";
+                input type="hidden" name="person" value=(request.person);
+                input type="hidden" name="key" value=(request.key);
+                fieldset { legend { "Roles" }
+                    label.tick { input type="checkbox" name="role" value="reviewer" checked; " reviewer" }
+                    @for role in ["auditor", "admin"] { label.tick { input type="checkbox" name="role" value=(role); " " (role) } } }
+                button type="submit" { "Continue to the statement" }
+            }
+        } } }
+    }
 }
 
 fn target_forms() -> Markup {

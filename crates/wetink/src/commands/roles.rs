@@ -241,10 +241,9 @@ pub(crate) async fn up(
         &serde_json::json!({ "people": pair.people, "agents": pair.agents, "enrollment": pair.enrollment }),
         || text,
     )?;
-    // Ctrl-C ends this process and, with it, both children.
-    let waited = tokio::task::spawn_blocking(move || pair.wait());
+    // Ctrl-C ends both children on the way out.
     tokio::select! {
-        result = waited => result?,
-        _ = tokio::signal::ctrl_c() => std::process::exit(0),
+        ended = pair.wait() => ended,
+        _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
-//! The demo: throw-away data, the real processes, a scripted agent that speaks real MCP, and four scenes.
+//! The demo: throw-away data, the real processes, a scripted agent that speaks real MCP, and four scenes, played by a
+//! person in the browser or by a software key.
 
+mod guest;
 mod person;
 mod robin;
 mod scenes;
@@ -20,6 +22,9 @@ pub(crate) struct DemoArgs {
     /// Sign with a software key and check every scene; for machines.
     #[arg(long)]
     unattended: bool,
+    /// Let the demo's own key sign everything, then leave the gateway running to look around.
+    #[arg(long, conflicts_with = "unattended")]
+    play: bool,
     /// Keep the data in this new folder.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -75,13 +80,17 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let mut pair = up::start(&up::Start { home: &home, people: args.people, agents: args.agents, passphrase: None })?;
     println!("  people  {}\n  agents  {}/mcp", pair.people, pair.agents);
     let token = pair.enrollment.clone().context("a new gateway has an enrollment token")?;
-    let mut ada = Ada::enroll(&home, &pair.people, &token).await?;
-    let mut stage = scenes::Stage::set(&mut ada, &home, &shop, folder.path()).await?;
-    let played = tokio::select! {
-        played = scenes::play(&mut stage) => played,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    let ada = Ada::enroll(&home, &pair.people, &token).await?;
+    let stage = scenes::Stage::set(&ada, &home, &shop, folder.path()).await?;
+    let people = pair.people.clone();
+    let played = async {
+        if args.unattended || args.play { scenes::play(&stage).await } else { guest::play(&stage, &people).await }
     };
-    played?;
+    tokio::select! {
+        played = played => played?,
+        // The folder goes away on the way out, whatever was going on.
+        _ = tokio::signal::ctrl_c() => return Ok(()),
+    }
     if args.unattended {
         println!("all scenes hold");
         return Ok(());
@@ -89,7 +98,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     println!("\nRobin finished the job and never had a password. Now yours: wetink up");
     println!("The gateway of this demo keeps running; look around:\n  {}\nCtrl-C ends it.", pair.people);
     tokio::select! {
-        ended = tokio::task::spawn_blocking(move || pair.wait()) => ended?,
+        ended = pair.wait() => ended,
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }

@@ -7,7 +7,9 @@ use artifact::{ProposalId, RunId, TaskId};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use desk::api::{LoggedIn, Login, LoginChallenge};
-use wire::people::{GrantRequest, GrantToSign, HeldView, NewPass, ReviewView, Selection, SignedGrant, ToSign};
+use wire::people::{
+    GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, ReviewView, Selection, SignedGrant, ToSign,
+};
 use wire::socket::Request;
 
 use crate::client::Client;
@@ -54,6 +56,11 @@ impl Ada {
     pub(crate) async fn open_task(&self, request: GrantRequest) -> Result<TaskId> {
         let statement = self.grant(request).await?;
         Ok(line(&statement, "task").context("a task statement names its task")?.parse()?)
+    }
+
+    /// Who asks to be let in.
+    pub(crate) async fn key_requests(&self) -> Result<Vec<KeyRequest>> {
+        self.client.get("/api/v1/key-requests").await
     }
 
     /// A pass for the task's agent.

@@ -12,6 +12,7 @@ use wire::people::{GrantRequest, Risk};
 use wire::socket::{Answer, Request};
 use wire::target::{Address, Registration};
 
+use crate::commands::evidence::Evidence;
 use crate::commands::roles::ask_guard;
 use crate::demo::person::Ada;
 use crate::demo::robin::Robin;
@@ -19,15 +20,15 @@ use crate::demo::shop;
 use crate::home::Home;
 
 /// The statement of scene two.
-const REFUND: &str = "UPDATE orders\n   SET status = 'refunded', refunded_at = '2026-11-20'\n WHERE ship_batch = 'B-1112' AND status = 'paid'\nRETURNING id, status, customer";
+pub(crate) const REFUND: &str = "UPDATE orders\n   SET status = 'refunded', refunded_at = '2026-11-20'\n WHERE ship_batch = 'B-1112' AND status = 'paid'\nRETURNING id, status, customer";
 
 /// Everybody and everything on stage.
 pub(crate) struct Stage<'a> {
-    ada: &'a mut Ada,
+    pub(crate) ada: &'a Ada,
     home: &'a Home,
     shop: PathBuf,
     folder: PathBuf,
-    robin: Robin,
+    pub(crate) robin: Robin,
 }
 
 fn ensure_eq<T: PartialEq + std::fmt::Debug>(what: &str, got: T, wanted: T) -> Result<()> {
@@ -37,7 +38,7 @@ fn ensure_eq<T: PartialEq + std::fmt::Debug>(what: &str, got: T, wanted: T) -> R
 
 impl<'a> Stage<'a> {
     /// Registers the shop, opens the task, gives Robin a pass.
-    pub(crate) async fn set(ada: &'a mut Ada, home: &'a Home, shop: &Path, folder: &Path) -> Result<Self> {
+    pub(crate) async fn set(ada: &'a Ada, home: &'a Home, shop: &Path, folder: &Path) -> Result<Self> {
         let labels = BTreeMap::from([
             ("main.customers.email".to_owned(), "personal".to_owned()),
             ("main.customers.name".to_owned(), "personal".to_owned()),
@@ -85,15 +86,20 @@ impl<'a> Stage<'a> {
 }
 
 /// All four.
-pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<()> {
+pub(crate) async fn play(stage: &Stage<'_>) -> Result<()> {
     read_in_scope(stage).await.context("scene 1")?;
     refund(stage).await.context("scene 2")?;
     lying_agent(stage).await.context("scene 3")?;
-    tampered_log(stage).context("scene 4")
+    let evidence = tampered_log(stage).context("scene 4")?;
+    ensure!(
+        evidence.approvals == 1 && evidence.under_task >= 2,
+        "one signed approval, the rest under the signed scope"
+    );
+    Ok(())
 }
 
 /// Inside the signed scope nobody is asked.
-async fn read_in_scope(stage: &mut Stage<'_>) -> Result<()> {
+pub(crate) async fn read_in_scope(stage: &Stage<'_>) -> Result<()> {
     let (described, is_error) = stage.robin.call("describe_target", serde_json::json!({ "target": "shop" })).await?;
     ensure!(!is_error, "describe_target was refused: {described}");
     let relations = described["relations"].as_array().context("relations")?;
@@ -115,7 +121,7 @@ async fn read_in_scope(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 /// What was shown is what runs, once; the result is held, and released in part.
-async fn refund(stage: &mut Stage<'_>) -> Result<()> {
+async fn refund(stage: &Stage<'_>) -> Result<()> {
     let answer = stage.robin.propose("shop", REFUND, "refund orders of batch B-1112, see ticket 4411", 0).await?;
     ensure_eq("an update", answer.status, Status::Pending)?;
     let again = stage.robin.propose("shop", REFUND, "the same again", 0).await?;
@@ -163,7 +169,7 @@ async fn refund(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 /// The gateway narrates, never the agent.
-async fn lying_agent(stage: &mut Stage<'_>) -> Result<()> {
+async fn lying_agent(stage: &Stage<'_>) -> Result<()> {
     let sql = format!("SELECT note FROM customers WHERE id = {}", shop::HOSTILE_CUSTOMER);
     let read = stage.robin.propose("shop", &sql, "read the customer's note", 20).await?;
     ensure_eq("reading the note", read.status, Status::Released)?;
@@ -191,7 +197,7 @@ async fn lying_agent(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 /// Anyone can verify the log, and a changed byte is found.
-fn tampered_log(stage: &mut Stage<'_>) -> Result<()> {
+pub(crate) fn tampered_log(stage: &Stage<'_>) -> Result<Evidence> {
     let copy = stage.folder.join("log-copy");
     let Answer::Hello { log_key, .. } = ask_guard(stage.home, &Request::Hello {})? else {
         bail!("the guard answered out of turn")
@@ -200,17 +206,13 @@ fn tampered_log(stage: &mut Stage<'_>) -> Result<()> {
     ask_guard(stage.home, &Request::Export { folder })?;
     let key: VerifierKey = log_key.parse()?;
     let check = || {
-        let mut evidence = crate::commands::evidence::Evidence::default();
+        let mut evidence = Evidence::default();
         let options = Options { contents: Contents::Partial, ..Options::default() };
         let report =
             audit::dir::verify_dir(&copy, &key, &options, &mut |_, entry, contents| evidence.follow(entry, contents))?;
         Ok::<_, audit::Error>((report, evidence))
     };
     let (report, evidence) = check()?;
-    ensure!(
-        evidence.approvals == 1 && evidence.under_task >= 2,
-        "one signed approval, the rest under the signed scope"
-    );
     println!(
         "        {} entries, {} approval signed, {} reads under the signed scope, {} grants: the copy verifies",
         report.entries, evidence.approvals, evidence.under_task, evidence.grants
@@ -232,5 +234,5 @@ fn tampered_log(stage: &mut Stage<'_>) -> Result<()> {
         Ok(_) => bail!("a changed byte was not found"),
         Err(error) => println!("ok 4/4  one byte of the copy was changed and is found: FAIL {error}"),
     }
-    Ok(())
+    Ok(evidence)
 }
