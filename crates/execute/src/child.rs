@@ -6,7 +6,7 @@ use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIM
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
-use crate::{confine, postgresql, postgresql_catalog, sqlite, sqlite_catalog};
+use crate::{confine, postgresql, sqlite, sqlite_catalog};
 
 /// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
 pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
@@ -74,7 +74,7 @@ fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<
             registered(target)?;
             match &target.address {
                 Address::Sqlite { path } => sqlite_catalog::read(path),
-                Address::Postgresql { .. } => postgresql::block_on(postgresql_catalog::read(target, credential)),
+                Address::Postgresql { .. } => postgresql::block_on(postgresql::read_catalog(target, credential)),
             }
             .map(|catalog| Report::Catalog { catalog })
         }

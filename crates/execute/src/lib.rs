@@ -9,7 +9,6 @@
 mod child;
 mod confine;
 mod postgresql;
-mod postgresql_catalog;
 mod sqlite;
 mod sqlite_catalog;
 mod sqlite_lock;

@@ -4,162 +4,110 @@
 //! then run as they are, so that every value comes back in the server's own rendering. Between the two nothing changes that
 //! they mean: the session's settings are pinned.
 
-use std::time::{Duration, Instant};
+mod catalog;
+mod fence;
+mod mint;
+mod session;
+
+use std::time::Instant;
 
 use futures_util::TryStreamExt as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions as _, Connection as _, Either, Executor as _, Row as _, SqlSafeStr as _,
-    ValueRef as _,
-};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
-use wire::target::{Address, Registration, Tls};
+use wire::target::{Address, Registration, Rights};
 
 use crate::child::{Commit, failed};
+use mint::Minted;
+use session::{login, not_ours, quote, run, strings};
 
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long another transaction's lock is waited for, in milliseconds.
-const LOCK_MS: u64 = 2_000;
-/// How long the guard may think before the server gives up on us, in milliseconds.
-const IDLE_MS: u64 = 60_000;
+pub(crate) use catalog::read as read_catalog;
 
 /// Names the transaction: its start, which stands still inside it, and its id if it has one.
-const OURS: &str =
-    "SELECT transaction_timestamp()::text || ' ' || coalesce(pg_current_xact_id_if_assigned()::text, '')";
+const OURS: &str = "SELECT pg_catalog.transaction_timestamp()::text || ' ' || coalesce(pg_catalog.pg_current_xact_id_if_assigned()::text, '')";
 
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Runs a future on this thread. Each order is one connection, so one thread is enough.
+/// Runs a future on this thread. Each order is one connection or two, so one thread is enough.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Report>>) -> Result<T, Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?.block_on(work)
 }
 
-/// Connects and pins what the meaning of a statement depends on.
-pub(crate) async fn connect(target: &Registration, credential: &[u8], signer: &str) -> Result<PgConnection, Report> {
-    let Address::Postgresql { host, port, database, login, mirror, tls, ca_file, search_path } = &target.address else {
-        return Err(failed(FailCode::BadOrder, "the target is not a PostgreSQL database"));
-    };
-    let name: String = format!("wetink:{signer}").chars().filter(char::is_ascii_graphic).take(63).collect();
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .port(*port)
-        .username(login)
-        .database(database)
-        .application_name(&name)
-        .statement_cache_capacity(0)
-        .disable_statement_logging();
-    options = if host.starts_with('/') { options.socket(host) } else { options.host(host) };
-    options = match tls {
-        Tls::Disable => options.ssl_mode(PgSslMode::Disable),
-        Tls::Require => options.ssl_mode(PgSslMode::VerifyFull),
-    };
-    if let Some(file) = ca_file {
-        options = options.ssl_root_cert(file);
-    }
-    if !credential.is_empty() {
-        let password =
-            std::str::from_utf8(credential).map_err(|_| failed(FailCode::LoginRefused, "the password is not UTF-8"))?;
-        options = options.password(password);
-    }
-    let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(&options)).await;
-    let mut db = connecting
-        .map_err(|_| failed(FailCode::TargetUnreachable, "the server did not answer in time"))?
-        .map_err(|error| map(&error))?;
-    let path: Vec<String> = search_path.iter().map(|s| quote(s)).collect();
-    let pins = format!(
-        "SET search_path TO {}; SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';
-         SET statement_timeout = {}; SET lock_timeout = {LOCK_MS}; SET idle_in_transaction_session_timeout = {IDLE_MS}; SET row_security = on;
-         SET default_transaction_isolation = 'read committed'",
-        if path.is_empty() { "''".to_owned() } else { path.join(", ") },
-        target.statement_timeout_ms
-    );
-    run(&mut db, &pins).await?;
-    check_login(&mut db, mirror.as_deref()).await?;
-    if let Some(role) = mirror {
-        // The login is a member of this role only, so falling back to it gains nothing.
-        run(&mut db, &format!("SET ROLE {}", quote(role))).await?;
-    }
-    Ok(db)
-}
-
-async fn run(db: &mut PgConnection, sql: &str) -> Result<(), Report> {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.map(|_| ()).map_err(|error| map(&error))
-}
-
-async fn strings(db: &mut PgConnection, sql: &str) -> Result<Vec<String>, Report> {
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(db).await.map_err(|error| map(&error))?;
-    rows.iter().map(|row| row.try_get::<String, _>(0).map_err(|error| map(&error))).collect()
-}
-
-/// A login that could do more than the person may is refused, whatever the artifact says.
-async fn check_login(db: &mut PgConnection, mirror: Option<&str>) -> Result<(), Report> {
-    let bad = |detail: &str| Err(failed(FailCode::BadOrder, detail));
-    let powers = "SELECT rolname::text FROM pg_roles WHERE (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
-                  AND (rolname = session_user OR pg_has_role(session_user, oid, 'MEMBER'))";
-    if let Some(role) = strings(db, powers).await?.first() {
-        return bad(&format!("the login is, or can become, the powerful role {role}; use a login without such rights"));
-    }
-    let Some(mirror) = mirror else { return Ok(()) };
-    let roles = "SELECT m.roleid::regrole::text FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = session_user";
-    let member_of = strings(db, roles).await?;
-    let inherits =
-        strings(db, "SELECT rolname::text FROM pg_roles WHERE rolname = session_user AND rolinherit").await?;
-    if member_of.len() != 1 || (member_of[0] != mirror && member_of[0] != quote(mirror)) {
-        return bad("the login must be a member of the mirrored role and of no other");
-    }
-    if !inherits.is_empty() {
-        return bad("the login inherits the mirrored role's rights; make it NOINHERIT");
-    }
-    Ok(())
-}
-
-/// Runs the job. Without a ceiling it is a trial: rolled back whatever happens.
+/// Runs the job with the registered login's rights, or as a role minted for it. Without a ceiling it is a trial: rolled
+/// back whatever happens.
 pub(crate) async fn perform(
     job: &Job,
     credential: &[u8],
     ceiling: Option<u64>,
     commit: &mut Commit<'_>,
 ) -> Result<Report, Report> {
-    let mut db = connect(&job.target, credential, &job.signer).await?;
+    let Address::Postgresql { mirror, rights, .. } = &job.target.address else { return Err(not_ours()) };
+    match rights {
+        Rights::Login => {
+            let mut db = login(&job.target, credential, &job.signer).await?;
+            let of = if ceiling.is_none() { count_of_written(&mut db, job).await } else { None };
+            if let Some(role) = mirror {
+                // The login is a member of this role only, so falling back to it gains nothing.
+                run(&mut db, &format!("SET ROLE {}", quote(role))).await?;
+            }
+            attempt(&mut db, job, ceiling, of, commit).await
+        }
+        Rights::Minted => {
+            let mut minted = Minted::make(job, credential).await?;
+            let of = if ceiling.is_none() { count_of_written(minted.minter(), job).await } else { None };
+            let done = async {
+                let mut db = minted.connect(job).await?;
+                attempt(&mut db, job, ceiling, of, commit).await
+            };
+            let done = done.await;
+            minted.drop().await;
+            done
+        }
+    }
+}
+
+async fn attempt(
+    db: &mut PgConnection,
+    job: &Job,
+    ceiling: Option<u64>,
+    of: Option<u64>,
+    commit: &mut Commit<'_>,
+) -> Result<Report, Report> {
     let read_only = job.effect.is_read_only();
     let began = Instant::now();
-    let of = if ceiling.is_none() { count_of_written(&mut db, job).await } else { None };
-    run(&mut db, if read_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" }).await?;
-    let transaction = if read_only { None } else { strings(&mut db, "SELECT pg_current_xact_id()::text").await?.pop() };
-    let ours = strings(&mut db, OURS).await?;
+    run(db, if read_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" }).await?;
+    let transaction = if read_only { None } else { strings(db, "SELECT pg_current_xact_id()::text").await?.pop() };
+    let ours = strings(db, OURS).await?;
     let sql = AssertSqlSafe(job.artifact.clone()).into_sql_str();
-    (&mut db).prepare(sql).await.map_err(|error| map_prepare(&error))?;
-    let (tag_rows, mut result, sources) = collect(&mut db, job).await?;
+    db.prepare(sql).await.map_err(|error| map_prepare(&error))?;
+    let (tag_rows, mut result, sources) = collect(db, job).await?;
     // The artifact must not have ended our transaction and begun another.
-    if strings(&mut db, OURS).await.ok() != Some(ours) {
+    if strings(db, OURS).await.ok() != Some(ours) {
         return Err(failed(FailCode::BeyondEffect, "the statement ended the transaction it ran in"));
     }
-    let changed = if read_only { 0 } else { changed_rows(&mut db).await?.max(tag_rows) };
-    origins(&mut db, &mut result, &sources).await?;
+    fence::check(db, &job.effect).await?;
+    let changed = if read_only { 0 } else { changed_rows(db).await?.max(tag_rows) };
+    origins(db, &mut result, &sources).await?;
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let Some(ceiling) = ceiling else {
-        run(&mut db, "ROLLBACK").await?;
+        run(db, "ROLLBACK").await?;
         return Ok(Report::Preview { rows: if read_only { result.total_rows } else { changed }, of });
     };
     if read_only {
-        run(&mut db, "ROLLBACK").await?;
+        run(db, "ROLLBACK").await?;
         return Ok(Report::Done { affected: 0, result, elapsed_ms });
     }
     if changed > ceiling {
-        let _ = run(&mut db, "ROLLBACK").await;
+        let _ = run(db, "ROLLBACK").await;
         return Err(failed(
             FailCode::CeilingExceeded,
             &format!("{changed} rows would have changed, {ceiling} were signed; rolled back"),
         ));
     }
     if !commit(changed, transaction.as_deref()) {
-        let _ = run(&mut db, "ROLLBACK").await;
+        let _ = run(db, "ROLLBACK").await;
         return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment; rolled back"));
     }
-    match sqlx::raw_sql("COMMIT").execute(&mut db).await {
+    match sqlx::raw_sql("COMMIT").execute(db).await {
         Ok(_) => Ok(Report::Done { affected: changed, result, elapsed_ms }),
         // The server refused to commit (a deferred constraint): it says so and rolled back.
         Err(sqlx::Error::Database(error)) => Err(map(&sqlx::Error::Database(error))),
@@ -247,7 +195,7 @@ async fn origins(db: &mut PgConnection, result: &mut ResultSet, sources: &Source
 
 /// Rows changed in this transaction by anything: the statement, its CTEs, triggers, cascades.
 async fn changed_rows(db: &mut PgConnection) -> Result<u64, Report> {
-    let sql = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int8::text FROM pg_stat_xact_all_tables WHERE schemaname <> 'pg_catalog'";
+    let sql = "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int8::text FROM pg_catalog.pg_stat_xact_all_tables WHERE schemaname <> 'pg_catalog'";
     let counted = strings(db, sql).await?;
     counted
         .first()
@@ -270,7 +218,7 @@ pub(crate) async fn resolve(target: &Registration, credential: &[u8], transactio
     if transaction.is_empty() || !transaction.bytes().all(|b| b.is_ascii_digit()) {
         return Err(failed(FailCode::BadOrder, "that is not a transaction id"));
     }
-    let mut db = connect(target, credential, "resolve").await?;
+    let mut db = login(target, credential, "resolve").await?;
     let sql = format!("SELECT coalesce(pg_xact_status('{transaction}'::xid8), '')");
     let status = strings(&mut db, &sql).await?.pop().filter(|s| !s.is_empty());
     Ok(Report::Resolved { status })

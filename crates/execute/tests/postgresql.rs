@@ -8,7 +8,7 @@ use artifact::{Effect, Kind};
 use execute::perform;
 use support::Server;
 use wire::order::{FailCode, Job, Order, Report};
-use wire::target::{Address, Registration, Tls};
+use wire::target::{Address, Registration, Rights, Tls};
 
 const SCHEMA: &str = "
 CREATE TABLE orders (id int PRIMARY KEY, status text NOT NULL, owner text NOT NULL, amount numeric(10,2));
@@ -35,6 +35,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
             database: "postgres".into(),
             login: login.into(),
             mirror: mirror.map(str::to_owned),
+            rights: Rights::Login,
             tls: Tls::Disable,
             ca_file: None,
             search_path: vec!["public".into()],
@@ -56,6 +57,9 @@ fn effect(verb: Verb) -> Effect {
         reads: vec!["*".into()],
         writes: if verb == Verb::Update { vec!["status".into()] } else { vec![] },
     });
+    if verb == Verb::Delete {
+        effect.relation_mut("public.lines").verbs.push(Verb::Delete);
+    }
     effect.normalize();
     effect
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use artifact::{Digest, Effect, digest_words, visible};
-use wire::target::{Address, Registration};
+use wire::target::{Address, Registration, Rights};
 
 /// Renders a proposal.
 pub(crate) fn render(
@@ -23,9 +23,10 @@ pub(crate) fn render(
         Some(t) => {
             let place = match &t.address {
                 Address::Sqlite { path } => format!("SQLite file {path}"),
-                Address::Postgresql { host, port, database, login, mirror, .. } => {
+                Address::Postgresql { host, port, database, login, mirror, rights, .. } => {
                     let mirror = mirror.as_ref().map(|m| format!(", as role {m}")).unwrap_or_default();
-                    format!("PostgreSQL {host}:{port}/{database}, login {login}{mirror}")
+                    let minted = if *rights == Rights::Minted { ", which mints a role for the run" } else { "" };
+                    format!("PostgreSQL {host}:{port}/{database}, login {login}{minted}{mirror}")
                 }
             };
             let _ = writeln!(out, "target     {} ({}) {}", visible(&t.name), visible(&t.environment), visible(&place));

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wire::people::{GrantRequest, Person, PersonError, Selection};
-use wire::target::{Address as TargetAddress, Registration, Tls};
+use wire::target::{Address as TargetAddress, Registration, Rights, Tls};
 
 use crate::error::error;
 
@@ -185,6 +185,7 @@ impl Form {
                 database: self.need("database")?,
                 login: self.need("login")?,
                 mirror: optional("mirror"),
+                rights: if self.get("rights") == "minted" { Rights::Minted } else { Rights::Login },
                 tls: if self.get("tls") == "disable" { Tls::Disable } else { Tls::Require },
                 ca_file: optional("ca_file"),
                 search_path: self.lines("search_path"),
@@ -193,7 +194,9 @@ impl Form {
         };
         let run_as = match &address {
             TargetAddress::Sqlite { .. } => "owner".to_owned(),
-            TargetAddress::Postgresql { login, mirror, .. } => mirror.clone().unwrap_or_else(|| login.clone()),
+            TargetAddress::Postgresql { mirror: Some(role), .. } => role.clone(),
+            TargetAddress::Postgresql { rights: Rights::Minted, .. } => "a role minted for the run".to_owned(),
+            TargetAddress::Postgresql { login, .. } => login.clone(),
         };
         let registration = Registration {
             name: self.need("name")?,

@@ -250,6 +250,9 @@ enum TargetCommand {
         /// The person's own role: runs obey its rights and row-level security.
         #[arg(long)]
         mirror: Option<String>,
+        /// Mint a role for each run, with exactly the grants of the signed effect; the login needs CREATEROLE.
+        #[arg(long)]
+        minted: bool,
         /// relation.column=personal (or health, secret); repeatable.
         #[arg(long = "label")]
         labels: Vec<String>,
@@ -484,12 +487,14 @@ async fn run(cli: Cli) -> Result<()> {
             address,
             environment,
             mirror,
+            minted,
             labels,
             search_path,
             ca_file,
             credential,
         }) => {
-            let add = TargetAdd { name, address, environment, mirror, labels, search_path, ca_file, credential };
+            let add =
+                TargetAdd { name, address, environment, mirror, minted, labels, search_path, ca_file, credential };
             grant::target_add(&terminal, add).await
         }
         Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,

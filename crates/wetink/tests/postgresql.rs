@@ -11,7 +11,7 @@ use server::Server;
 use support::{Scene, is_refused};
 use wire::order::FailCode;
 use wire::socket::{Answer, Outcome, Refused, Request};
-use wire::target::{Address, Registration, Tls};
+use wire::target::{Address, Registration, Rights, Tls};
 
 #[test]
 fn a_confined_child_runs_what_was_signed_once() {
@@ -29,6 +29,7 @@ fn a_confined_child_runs_what_was_signed_once() {
             database: "postgres".into(),
             login: "app".into(),
             mirror: None,
+            rights: Rights::Login,
             tls: Tls::Disable,
             ca_file: None,
             search_path: vec!["public".into()],

@@ -45,8 +45,10 @@ pub enum Address {
         port: u16,
         /// Database.
         database: String,
-        /// Login role: low-privilege, or a member of `mirror` only.
+        /// Login role: low-privilege, or a member of `mirror` only, or one that mints (see `rights`).
         login: String,
+        /// With which rights a run meets the database.
+        rights: Rights,
         /// The person's role to switch to after login (`SET ROLE`), so that row-level security holds.
         mirror: Option<String>,
         /// Whether TLS is used: `disable` (Unix sockets, loopback), `require` (verified against the system's roots or `ca_file`).
@@ -56,6 +58,17 @@ pub enum Address {
         /// `search_path` set for every run.
         search_path: Vec<String>,
     },
+}
+
+/// With which rights a run meets a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rights {
+    /// Those of the login, or of the mirrored role: whatever was granted to it before.
+    Login,
+    /// A role minted for the one run, with exactly the grants of the signed effect (or as a member of the mirrored role
+    /// only), dropped afterwards. The login needs CREATEROLE, and the relations' rights with grant option.
+    Minted,
 }
 
 /// TLS to a target.
@@ -128,7 +141,7 @@ impl Registration {
                 text("path", path)?;
                 if path.starts_with('/') { Ok(()) } else { Err(RegistrationError::Path(path.clone())) }
             }
-            Address::Postgresql { host, port, database, login, mirror, tls, ca_file, search_path } => {
+            Address::Postgresql { host, port, database, login, mirror, tls, ca_file, search_path, rights: _ } => {
                 text("host", host)?;
                 text("database", database)?;
                 text("login", login)?;

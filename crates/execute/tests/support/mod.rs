@@ -1,4 +1,5 @@
 //! A real PostgreSQL in a temporary place, on a Unix socket of its own.
+#![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -62,6 +63,13 @@ impl Server {
             .arg("start")
             .stdout(Stdio::null()));
         Self { root, bin }
+    }
+
+    /// Replaces the rules by which the server lets clients in (pg_hba.conf).
+    pub fn let_in(&self, rules: &str) {
+        std::fs::write(self.root.join("data/pg_hba.conf"), rules).unwrap();
+        self.sql("SELECT pg_reload_conf()");
+        std::thread::sleep(std::time::Duration::from_millis(200));
     }
 
     /// Folder of the Unix socket.

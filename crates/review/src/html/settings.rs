@@ -124,6 +124,9 @@ fn target_forms() -> Markup {
                     label { "Port" input name="port" type="number" min="1" max="65535" value="5432" required; }
                     label { "Database" input name="database" type="text" required autocomplete="off"; }
                     label { "Login role" input name="login" type="text" required autocomplete="off"; }
+                    label { "Rights of a run" select name="rights" {
+                        option value="login" { "those of the login" }
+                        option value="minted" { "a role minted for the run (login needs CREATEROLE)" } } }
                     label { "Switch to role (optional)" input name="mirror" type="text" autocomplete="off"; }
                     label { "Credential in the vault" input name="credential" type="text" autocomplete="off"; }
                     label { "TLS" select name="tls" { option value="require" { "require" } option value="disable" { "disable (this machine only)" } } }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use artifact::{Digest, TaskId};
 use wire::people::{GrantRequest, NewPass, Overview};
-use wire::target::{Address, Registration, Tls};
+use wire::target::{Address, Registration, Rights, Tls};
 
 use crate::exit::{Exit, Failure};
 use crate::person::{Terminal, line};
@@ -20,6 +20,8 @@ pub(crate) struct TargetAdd {
     pub(crate) environment: String,
     /// The person's role for mirrored runs.
     pub(crate) mirror: Option<String>,
+    /// A role is minted for each run.
+    pub(crate) minted: bool,
     /// Labels, `relation.column=label`.
     pub(crate) labels: Vec<String>,
     /// Search path.
@@ -63,13 +65,18 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         // A socket's folder is written with %2F, as libpq does.
         let host = host.replace("%2F", "/").replace("%2f", "/");
         let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
-        let run_as = add.mirror.clone().unwrap_or_else(|| login.to_owned());
+        let run_as = match &add.mirror {
+            Some(role) => role.clone(),
+            None if add.minted => "a role minted for the run".to_owned(),
+            None => login.to_owned(),
+        };
         let address = Address::Postgresql {
             host,
             port,
             database: database.to_owned(),
             login: login.to_owned(),
             mirror: add.mirror,
+            rights: if add.minted { Rights::Minted } else { Rights::Login },
             tls: if local { Tls::Disable } else { Tls::Require },
             ca_file: add.ca_file,
             search_path: if add.search_path.is_empty() { vec!["public".to_owned()] } else { add.search_path },
@@ -191,6 +198,7 @@ mod tests {
             address: address.into(),
             environment: "dev".into(),
             mirror: None,
+            minted: false,
             labels: vec!["public.customers.email=personal".into()],
             search_path: vec![],
             ca_file: None,

@@ -1,22 +1,13 @@
 //! What a PostgreSQL database says about itself. A handful of queries, whatever the number of relations.
 
 use artifact::catalog::{Catalog, Column, Function, Relation, RelationKind, Volatility};
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row as _};
 use wire::order::Report;
 use wire::target::{Address, Registration};
 
-use crate::postgresql::{connect, map};
+use super::session::{login, table};
 
 /// Most relations in a snapshot; most functions.
 const RELATIONS_MAX: usize = 5_000;
-
-async fn table(db: &mut PgConnection, sql: &str) -> Result<Vec<Vec<Option<String>>>, Report> {
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(db).await.map_err(|error| map(&error))?;
-    rows.iter()
-        .map(|row| (0..row.len()).map(|i| row.try_get::<Option<String>, _>(i).map_err(|error| map(&error))).collect())
-        .collect()
-}
 
 fn text(row: &[Option<String>], index: usize) -> String {
     row.get(index).cloned().flatten().unwrap_or_default()
@@ -30,7 +21,7 @@ fn list(row: &[Option<String>], index: usize) -> Vec<String> {
 
 /// Reads the schema.
 pub(crate) async fn read(target: &Registration, credential: &[u8]) -> Result<Catalog, Report> {
-    let mut db = connect(target, credential, "catalog").await?;
+    let mut db = login(target, credential, "catalog").await?;
     let version = table(&mut db, "SELECT current_setting('server_version')").await?;
     let relations = format!(
         "SELECT n.nspname || '.' || c.relname, c.relkind::text, c.reltuples::int8::text, c.relrowsecurity::text,

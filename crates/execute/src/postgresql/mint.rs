@@ -1,0 +1,261 @@
+//! A login role for one run, with exactly the grants of the signed effect, dropped afterwards.
+//!
+//! The statement runs in a session of the minted role and of no other: there is nothing that a role switch inside it could
+//! fall back to. The login that mints never runs an artifact.
+//!
+//! If we crash here: the role stays, cannot log in after its deadline, and is swept by the next run. The minter holds an
+//! advisory lock named after the role as long as it lives, so a sweeper knows which roles nobody needs any more.
+
+use artifact::effect::{RelationUse, Verb};
+use aws_lc_rs::{digest, hmac, pbkdf2, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use wire::order::{FailCode, Job, Report};
+use wire::target::Address;
+use zeroize::Zeroizing;
+
+use super::session::{literal, login, not_ours, open, quote, run, strings, table};
+use crate::child::failed;
+
+/// Every minted role's name begins with this.
+const PREFIX: &str = "wetink_run_";
+/// First key of the advisory locks, our own number.
+const LOCK: u32 = 0x7765_7469;
+/// Roles that one run sweeps at most.
+const SWEPT_MAX: usize = 50;
+/// Added to the statement's own time-out before the role can no longer log in, in seconds.
+const SLACK_S: u64 = 60;
+
+/// The minter's session and what it made.
+pub(super) struct Minted {
+    minter: PgConnection,
+    role: String,
+    password: Zeroizing<String>,
+}
+
+fn lock_of(role: &str) -> String {
+    format!("{LOCK}, hashtext({})", literal(role))
+}
+
+impl Minted {
+    /// Sweeps what earlier runs may have left, then makes the role in one transaction.
+    pub(super) async fn make(job: &Job, credential: &[u8]) -> Result<Self, Report> {
+        let Address::Postgresql { database, mirror, .. } = &job.target.address else { return Err(not_ours()) };
+        if job.effect.commits_itself || job.effect.relations.iter().any(|r| r.verbs.contains(&Verb::Define)) {
+            return Err(failed(
+                FailCode::BadOrder,
+                "no grant covers a change of the schema; register the target once more with a login that owns the objects",
+            ));
+        }
+        let mut minter = login(&job.target, credential, &job.signer).await?;
+        sweep(&mut minter).await?;
+        let (role, password) = (format!("{PREFIX}{}", random()), random());
+        let until = job.target.statement_timeout_ms / 1000 + SLACK_S;
+        let mut batch = format!(
+            "SELECT pg_advisory_lock({lock}); BEGIN;
+             CREATE ROLE {role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 1 PASSWORD {verifier};
+             DO $do$ BEGIN EXECUTE format('ALTER ROLE {role} VALID UNTIL %L', now() + interval '{until} seconds'); END $do$;",
+            lock = lock_of(&role),
+            verifier = literal(&scram(&password)),
+        );
+        if let Some(mirror) = mirror {
+            batch += &format!("GRANT {} TO {role};", quote(mirror));
+        } else {
+            batch += &grants(&mut minter, job, &role, database).await?;
+        }
+        batch += "COMMIT";
+        let made = Self { minter, role, password: Zeroizing::new(password) };
+        made.minted(&batch).await
+    }
+
+    async fn minted(mut self, batch: &str) -> Result<Self, Report> {
+        match run(&mut self.minter, batch).await {
+            Ok(()) => Ok(self),
+            // One transaction: a grant that the minter cannot give leaves no role behind.
+            Err(Report::Failed { detail, .. }) => Err(failed(
+                FailCode::BadOrder,
+                &format!(
+                    "the login cannot mint a role with the rights of this effect ({detail}); let it own the relations or grant to it WITH GRANT OPTION"
+                ),
+            )),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A session of the minted role.
+    pub(super) async fn connect(&self, job: &Job) -> Result<PgConnection, Report> {
+        let Address::Postgresql { mirror, .. } = &job.target.address else { return Err(not_ours()) };
+        let mut db = open(&job.target, &self.role, self.password.as_bytes(), &job.signer).await?;
+        if let Some(role) = mirror {
+            // The minted login is a member of this role only, so falling back to itself gains nothing.
+            run(&mut db, &format!("SET ROLE {}", quote(role))).await?;
+        }
+        Ok(db)
+    }
+
+    /// The minter's session, for questions of ours.
+    pub(super) fn minter(&mut self) -> &mut PgConnection {
+        &mut self.minter
+    }
+
+    /// Takes everything back. An error leaves the role to the next sweep; the run's outcome does not change.
+    pub(super) async fn drop(mut self) {
+        let _ = remove(&mut self.minter, &self.role).await;
+        let _ = self.minter.close().await;
+    }
+}
+
+/// 192 bits in characters that a role name takes as they are.
+#[allow(clippy::expect_used, reason = "without randomness no secret can be made")]
+fn random() -> String {
+    let mut raw = [0; 24];
+    rand::fill(&mut raw).expect("the system's random source answers");
+    URL_SAFE_NO_PAD.encode(raw).replace('-', "x").replace('_', "y").to_lowercase()
+}
+
+/// What the server stores of a password (RFC 5803), so that the password itself stands in no statement and no log. One
+/// iteration: a random password needs no stretching.
+#[allow(clippy::expect_used, reason = "without randomness no secret can be made")]
+fn scram(password: &str) -> String {
+    let mut salt = [0; 16];
+    rand::fill(&mut salt).expect("the system's random source answers");
+    let mut salted = Zeroizing::new([0; 32]);
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        std::num::NonZeroU32::MIN,
+        &salt,
+        password.as_bytes(),
+        salted.as_mut_slice(),
+    );
+    let key = hmac::Key::new(hmac::HMAC_SHA256, salted.as_slice());
+    let stored = digest::digest(&digest::SHA256, hmac::sign(&key, b"Client Key").as_ref());
+    let server = hmac::sign(&key, b"Server Key");
+    let [salt, stored, server] = [salt.as_slice(), stored.as_ref(), server.as_ref()].map(|b| STANDARD.encode(b));
+    format!("SCRAM-SHA-256$1:{salt}${stored}:{server}")
+}
+
+/// What the effect needs, as GRANT statements. Names come from the server, spelled by it.
+async fn grants(minter: &mut PgConnection, job: &Job, role: &str, database: &str) -> Result<String, Report> {
+    let used: Vec<&RelationUse> = job.effect.relations.iter().filter(|r| !of_the_server(&r.name)).collect();
+    let mut sql = String::new();
+    if !used.is_empty() {
+        let names: Vec<String> = used.iter().map(|r| literal(&r.name)).collect();
+        let facts = format!(
+            "SELECT n.nspname || '.' || c.relname, c.oid::regclass::text, c.relkind::text,
+               (SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum LIMIT 1)
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname IN ({}) AND c.relkind IN ('r','p','v','m','f','S')",
+            names.join(", ")
+        );
+        let facts = table(minter, &facts).await?;
+        for wanted in &used {
+            let found = facts.iter().find(|row| row[0].as_deref() == Some(&wanted.name));
+            let Some([_, Some(name), Some(kind), first]) = found.map(Vec::as_slice) else {
+                let gone = format!("the relation {} is gone", wanted.name);
+                return Err(failed(FailCode::StatementFailed, &gone));
+            };
+            let rights =
+                if kind == "S" { "USAGE, SELECT, UPDATE".to_owned() } else { rights_on(wanted, first.as_deref()) };
+            sql += &format!("GRANT {rights} ON {name} TO {role};");
+        }
+    }
+    let schemas: Vec<String> = used
+        .iter()
+        .map(|r| r.name.as_str())
+        .chain(job.effect.functions.iter().map(String::as_str))
+        .filter_map(|name| name.split_once('.').map(|(schema, _)| literal(schema)))
+        .collect();
+    let functions: Vec<String> =
+        job.effect.functions.iter().filter(|f| !of_the_server(f)).map(|f| literal(f)).collect();
+    let list = |items: &[String]| if items.is_empty() { "NULL".to_owned() } else { items.join(", ") };
+    // What everybody may do anyway needs no grant, which the minter might not be able to give.
+    let more = format!(
+        "SELECT 'GRANT USAGE ON SCHEMA ' || quote_ident(nspname) FROM pg_namespace WHERE nspname IN ({})
+           AND nspname NOT IN ('pg_catalog', 'information_schema') AND NOT has_schema_privilege('public', oid, 'USAGE')
+         UNION ALL SELECT 'GRANT EXECUTE ON ROUTINE ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+           WHERE lower(n.nspname || '.' || p.proname) IN ({}) AND NOT has_function_privilege('public', p.oid, 'EXECUTE')
+         UNION ALL SELECT 'GRANT CONNECT ON DATABASE ' || quote_ident(datname) FROM pg_database WHERE datname = {}
+           AND NOT has_database_privilege('public', oid, 'CONNECT')",
+        list(&schemas),
+        list(&functions),
+        literal(database)
+    );
+    for grant in strings(minter, &more).await? {
+        sql += &format!("{grant} TO {role};");
+    }
+    Ok(sql)
+}
+
+fn of_the_server(name: &str) -> bool {
+    name.starts_with("pg_catalog.") || name.starts_with("information_schema.")
+}
+
+/// Column-level where the effect names columns. Looking at rows without a column, or locking them, needs a right on some
+/// column; the first one stands for it.
+fn rights_on(used: &RelationUse, first: Option<&str>) -> String {
+    let on = |right: &str, columns: &[String]| {
+        let some: Vec<String> = match (columns, first) {
+            ([], Some(first)) => vec![quote(first)],
+            _ => columns.iter().map(|c| quote(c)).collect(),
+        };
+        if columns.iter().any(|c| c == "*") || some.is_empty() {
+            right.to_owned()
+        } else {
+            format!("{right} ({})", some.join(", "))
+        }
+    };
+    let rights: Vec<String> = used
+        .verbs
+        .iter()
+        .filter_map(|verb| match verb {
+            Verb::Read => Some(on("SELECT", &used.reads)),
+            Verb::Insert => Some(on("INSERT", &used.writes)),
+            Verb::Update => Some(on("UPDATE", &used.writes)),
+            Verb::Delete => Some("DELETE".to_owned()),
+            Verb::Define => None,
+        })
+        .collect();
+    rights.join(", ")
+}
+
+/// Drops roles that no living minter holds.
+async fn sweep(db: &mut PgConnection) -> Result<(), Report> {
+    let left = format!(
+        "SELECT rolname::text FROM pg_roles WHERE rolname LIKE '{}%' LIMIT {SWEPT_MAX}",
+        PREFIX.replace('_', "\\_")
+    );
+    for role in strings(db, &left).await? {
+        let free = strings(db, &format!("SELECT pg_try_advisory_lock({})::text", lock_of(&role))).await?;
+        if free.first().map(String::as_str) == Some("true") {
+            // Another sweeper may be faster, and a role that another login minted is not ours to drop.
+            let _ = remove(db, &role).await;
+            run(db, &format!("SELECT pg_advisory_unlock({})", lock_of(&role))).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes back every grant by name and drops the role, in one transaction. `DROP OWNED BY` would need membership.
+async fn remove(db: &mut PgConnection, role: &str) -> Result<(), Report> {
+    let granted = format!(
+        "SELECT DISTINCT CASE d.classid
+             WHEN 'pg_class'::regclass THEN (SELECT 'REVOKE ALL ON ' || CASE WHEN c.relkind = 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || d.objid::regclass FROM pg_class c WHERE c.oid = d.objid)
+             WHEN 'pg_proc'::regclass THEN 'REVOKE ALL ON ROUTINE ' || d.objid::regprocedure
+             WHEN 'pg_namespace'::regclass THEN 'REVOKE ALL ON SCHEMA ' || d.objid::regnamespace
+             WHEN 'pg_database'::regclass THEN (SELECT 'REVOKE ALL ON DATABASE ' || quote_ident(datname) FROM pg_database WHERE oid = d.objid) END
+         FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid AND d.refclassid = 'pg_authid'::regclass
+         WHERE r.rolname = {} AND d.deptype = 'a' AND (d.dbid = 0 OR d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+        literal(role)
+    );
+    let mut batch = "BEGIN;".to_owned();
+    for revoke in strings(db, &granted).await? {
+        batch += &format!("{revoke} FROM {role};");
+    }
+    batch += &format!("DROP ROLE IF EXISTS {role}; COMMIT");
+    let done = run(db, &batch).await;
+    if done.is_err() {
+        let _ = run(db, "ROLLBACK").await;
+    }
+    done
+}
