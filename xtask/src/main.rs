@@ -1,5 +1,6 @@
 //! The project's commands, `cargo xtask COMMAND`. Needs nothing but Rust, because it is what installs the rest.
 
+mod bench;
 mod bless;
 mod blocks;
 mod demo;
@@ -28,7 +29,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tcb                  size of the trusted base
   tidy                 check the repository's rules
   bless [--docs]       rewrite golden files; with --docs only the blocks of ARCHITECTURE.md
-  measure NAME [--size N]  one measurement, a figure a line: crash, hostile, tamper";
+  bench [ARGS]         time the release build against floors and anchors; docs/performance.md
+  measure NAME [--size N]  one measurement, a figure a line: crash, hostile, lock, oracle, sql, tamper";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let arguments = arguments.collect::<Vec<_>>();
     let done = match (command.as_str(), arguments.as_slice()) {
         ("demo", arguments) => demo::run_demo(arguments),
+        ("bench", arguments) => bench::run_bench(arguments),
         ("measure", arguments) => measure::run(arguments),
         ("bless", arguments) => bless::bless(arguments).map(|()| 0),
         ("test", []) => gate::test(false).map(|()| 0),

@@ -9,8 +9,8 @@ use crate::setup;
 /// One measurement.
 struct Measure {
     name: &'static str,
-    /// What `cargo test` runs.
-    arguments: &'static [&'static str],
+    /// What `cargo test` runs, one after the other.
+    runs: &'static [&'static [&'static str]],
     /// Variable that carries the size, and the full size.
     size: Option<(&'static str, &'static str)>,
 }
@@ -18,50 +18,77 @@ struct Measure {
 const MEASURES: &[Measure] = &[
     Measure {
         name: "crash",
-        arguments: &["-p", "wetink", "--test", "crash", "kill_at_any_point"],
+        runs: &[&["-p", "wetink", "--test", "crash", "kill_at_any_point"]],
         size: Some(("WETINK_POINTS", "2000")),
     },
     Measure {
         name: "hostile",
-        arguments: &["-p", "wetink", "--test", "hostile", "a_hostile_desk_gets_nothing"],
+        runs: &[&["-p", "wetink", "--test", "hostile", "a_hostile_desk_gets_nothing"]],
         size: None,
     },
     Measure {
+        name: "lock",
+        runs: &[&["-p", "wetink", "--test", "sql", "a_weaker_effect_holds"]],
+        size: Some(("WETINK_LOCK", "5000")),
+    },
+    Measure {
+        name: "oracle",
+        runs: &[&["-p", "wetink", "--test", "oracle", "what_is_called_a_read_never_wrote"]],
+        size: Some(("WETINK_STATEMENTS", "100000")),
+    },
+    Measure {
+        name: "sql",
+        runs: &[&["-p", "wetink", "--test", "sql", "the_claimed_rights_are_enough"]],
+        size: Some(("WETINK_SQL", "10000")),
+    },
+    Measure {
         name: "tamper",
-        arguments: &["--release", "-p", "audit", "--lib", "every_changed_byte_is_found"],
+        runs: &[&["--release", "-p", "audit", "--lib", "every_changed_byte_is_found"]],
         size: Some(("WETINK_ENTRIES", "1000")),
     },
 ];
 
+/// Options that name a folder, and the variable that carries it.
+const FOLDERS: &[(&str, &str)] = &[("--corpus", "WETINK_CORPUS"), ("--data", "WETINK_ORACLE")];
+
 /// Runs one measurement and prints its figures.
 pub(crate) fn run(arguments: &[String]) -> Outcome<u8> {
     let known = || MEASURES.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
-    let (name, size) = match arguments {
-        [name] => (name, None),
-        [name, option, size] if option == "--size" && size.parse::<u64>().is_ok() => (name, Some(size.as_str())),
-        _ => return Err(format!("usage: measure NAME [--size N]; known: {}", known())),
-    };
+    let usage = || format!("usage: measure NAME [--size N] [--corpus DIR] [--data DIR]; known: {}", known());
+    let Some((name, options)) = arguments.split_first() else { return Err(usage()) };
     let Some(measure) = MEASURES.iter().find(|m| m.name == name) else {
         return Err(format!("unknown measurement `{name}`; known: {}", known()));
     };
-    setup::ensure(setup::TO_TEST)?;
-    let mut command: Command = cargo();
-    command.arg("test").args(measure.arguments).args(["--", "--nocapture", "--exact"]);
-    // The last argument of a unit test is its path within the crate, so only whole-program tests match exactly.
-    if measure.arguments.contains(&"--lib") {
-        command = cargo();
-        command.arg("test").args(measure.arguments).args(["--", "--nocapture"]);
-    }
-    if let Some((variable, full)) = measure.size {
-        command.env(variable, size.unwrap_or(full));
-    }
-    let mut figures = 0;
-    let ok = stream(&mut command, |line| {
-        if line.split_once(": ").is_some_and(|(name, value)| is_name(name) && value.parse::<u64>().is_ok()) {
-            figures += 1;
+    let mut variables: Vec<(&str, String)> = measure.size.iter().map(|(v, full)| (*v, (*full).to_owned())).collect();
+    for pair in options.chunks(2) {
+        let [option, value] = pair else { return Err(usage()) };
+        if let Some((_, variable)) = FOLDERS.iter().find(|(name, _)| name == option) {
+            let folder = std::fs::canonicalize(value).map_err(|error| format!("`{value}`: {error}"))?;
+            variables.push((variable, folder.display().to_string()));
+        } else if let (Some((variable, _)), "--size", Ok(_)) = (measure.size, option.as_str(), value.parse::<u64>()) {
+            variables.push((variable, value.clone()));
+        } else {
+            return Err(usage());
         }
-    })?;
+    }
+    setup::ensure(setup::TO_TEST)?;
+    let (mut figures, mut ok) = (0, true);
+    for words in measure.runs {
+        let mut command: Command = cargo();
+        command.arg("test").args(*words).args(["--", "--nocapture"]);
+        // The name of a unit test is its path within the crate, so only whole-program tests match exactly.
+        if !words.contains(&"--lib") {
+            command.arg("--exact");
+        }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        ok &= stream(&mut command, |line| figures += u32::from(is_figure(line)))?;
+    }
     if ok && figures > 0 { Ok(0) } else { Err(format!("the measurement `{name}` does not hold")) }
+}
+
+/// `name: 12` or `name: 12.3`.
+fn is_figure(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(name, value)| is_name(name) && value.parse::<f64>().is_ok())
 }
 
 fn is_name(text: &str) -> bool {

@@ -8,6 +8,22 @@ use crate::{Analysis, Code, Finding, sentence};
 /// Most findings kept; the first of each kind come first anyway.
 const MAX_FINDINGS: usize = 200;
 
+/// Most pieces of SQL that are followed behind one artifact.
+const MAX_BEHIND: usize = 500;
+
+/// SQL that the target runs by itself because of something that was claimed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Behind {
+    /// A view's query.
+    View { name: String, sql: String },
+    /// A default, a check, a policy: over the columns of one row.
+    Expression { relation: String, sql: String },
+    /// A function's body. `row`: it is a trigger's, for this relation and verb.
+    Function { name: String, definition: String, row: Option<(String, Verb)> },
+    /// A trigger that may fire.
+    Trigger { relation: String, verb: Verb, definition: String },
+}
+
 /// An analysis in the making.
 pub(crate) struct Draft {
     pub(crate) effect: Effect,
@@ -16,6 +32,8 @@ pub(crate) struct Draft {
     pub(crate) all_rows: BTreeSet<String>,
     findings: Vec<Finding>,
     understood: bool,
+    behind: Vec<Behind>,
+    followed: BTreeSet<Behind>,
 }
 
 impl Draft {
@@ -26,6 +44,8 @@ impl Draft {
             all_rows: BTreeSet::new(),
             findings: Vec::new(),
             understood: true,
+            behind: Vec::new(),
+            followed: BTreeSet::new(),
         }
     }
 
@@ -61,8 +81,25 @@ impl Draft {
         used.writes.push(column.to_owned());
     }
 
-    /// Nothing of what was claimed so far is run, only planned: it reads definitions and statistics.
+    /// Has something followed, once.
+    pub(crate) fn follow(&mut self, item: Behind) {
+        if self.followed.len() >= MAX_BEHIND {
+            return self.note(Code::EffectTooLarge, None, "More runs behind the statement than analysis goes after.");
+        }
+        if self.followed.insert(item.clone()) {
+            self.behind.push(item);
+        }
+    }
+
+    /// What waits to be followed.
+    pub(crate) fn next_behind(&mut self) -> Option<Behind> {
+        self.behind.pop()
+    }
+
+    /// Nothing of what was claimed so far is run, only planned: it reads definitions and statistics. Functions are followed all
+    /// the same, since the planner may call them.
     pub(crate) fn only_planned(&mut self) {
+        self.behind.retain(|item| matches!(item, Behind::Function { .. }));
         for relation in &mut self.effect.relations {
             relation.verbs = vec![Verb::Read];
             relation.reads.append(&mut relation.writes);

@@ -5,24 +5,26 @@
 //! `select`, `dml`, `utility`) claims what each part reads, writes and calls; a generic second walk (`net`) compares
 //! the places it saw.
 //!
-//! What no parser can see, and is therefore left to the lock on the run (a login with grants made from the effect):
-//! functions behind operators and casts of the server's own spelling, behind views, defaults, checks and row-level
-//! security. They show as findings where the catalog tells of them.
+//! What runs by itself (views, defaults, checks, policies, triggers, functions of users in SQL and PL/pgSQL) is followed by
+//! `behind` where the catalog has its text, and makes the artifact not understood where it has not.
+//!
+//! What no parser can see is left to the lock on the run: functions behind implicit casts, domains and index expressions.
 
+mod behind;
 mod class;
 mod dml;
 mod from;
 mod names;
 mod net;
+mod plpgsql;
 mod resolve;
 mod scope;
 mod select;
 mod utility;
 mod walk;
 
-use std::collections::BTreeSet;
-
-use artifact::catalog::Catalog;
+use artifact::catalog::{Catalog, unnamed_column};
+use artifact::effect::Verb;
 use artifact::visible;
 
 use crate::Code;
@@ -33,6 +35,19 @@ use walk::Walker;
 
 /// Most statements of an artifact looked at. More than one is refused anyway; this only bounds the work.
 const MAX_STATEMENTS_SHOWN: usize = 20;
+
+/// Seeing that rows exist needs a right on some column. Where no column can stand for that without being named by the
+/// statement, the first one is claimed.
+fn show_existence(text: &str, catalog: &Catalog, draft: &mut Draft) {
+    for used in &mut draft.effect.relations {
+        if used.verbs.contains(&Verb::Read) && used.reads.is_empty() {
+            let columns = catalog.relation(&used.name).map(|r| r.columns.as_slice()).unwrap_or_default();
+            if unnamed_column(columns.iter().map(|c| c.name.as_str()), text).is_none() {
+                used.reads.extend(columns.first().map(|c| c.name.clone()));
+            }
+        }
+    }
+}
 
 pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
     // The parser is somebody else's code: should it panic, the artifact is not understood and nothing else happens.
@@ -63,8 +78,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
             draft.note(Code::EmptyStatement, None, "A statement is empty.");
             continue;
         };
-        let mut walker =
-            Walker { names: Resolver::new(catalog), draft: &mut *draft, seen: BTreeSet::new(), met: Vec::new() };
+        let mut walker = Walker::new(Resolver::new(catalog), draft);
         let covered = walker.statement(statement);
         let seen = std::mem::take(&mut walker.seen);
         if covered {
@@ -75,4 +89,6 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
             draft.note(Code::AnalysisIncomplete, None, "A part of the statement was not accounted for.");
         }
     }
+    behind::follow(catalog, draft);
+    show_existence(text, catalog, draft);
 }

@@ -16,15 +16,19 @@ pub struct Catalog {
     pub relations: Vec<Relation>,
     /// Functions known by name. Built-in immutable and stable ones included; sorted by name.
     pub functions: Vec<Function>,
+    /// PostgreSQL only: operators that are not the server's own.
+    #[serde(default)]
+    pub operators: Vec<Operator>,
     /// SQLite only: the exact `CREATE` statements, in the order that rebuilds the schema.
     pub ddl: Vec<String>,
 }
 
 /// Kinds of relations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RelationKind {
     /// An ordinary or partitioned table.
+    #[default]
     Table,
     /// A view; reading it runs its definition.
     View,
@@ -37,7 +41,7 @@ pub enum RelationKind {
 }
 
 /// One relation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Relation {
     /// Schema-qualified name, e.g. `public.orders`.
@@ -58,16 +62,41 @@ pub struct Relation {
     pub cascades_to: Vec<String>,
     /// For views: the relations read by its definition, followed to the tables.
     pub reads_from: Vec<String>,
+    /// PostgreSQL views: the query, as the server prints it. None where it is not known.
+    #[serde(default)]
+    pub definition: Option<String>,
+    /// PostgreSQL: expressions of check constraints and of row-level security, which run by themselves.
+    #[serde(default)]
+    pub checks: Vec<String>,
+    /// PostgreSQL: the `CREATE TRIGGER` statements of enabled triggers, one for each name in `triggers`.
+    #[serde(default)]
+    pub trigger_definitions: Vec<String>,
 }
 
 /// One column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Name.
     pub name: String,
     /// The target's own type name.
     pub type_name: String,
+    /// PostgreSQL: the expression that fills it where the statement does not: default, generated, identity.
+    #[serde(default)]
+    pub default: Option<String>,
+    /// PostgreSQL: the expression is computed anew with every change of the row.
+    #[serde(default)]
+    pub generated: bool,
+}
+
+/// One operator by its schema-qualified name, all overloads together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// Name, e.g. `public.===`.
+    pub name: String,
+    /// The functions that it calls.
+    pub calls: Vec<String>,
 }
 
 /// How far a function's effects reach (PostgreSQL `provolatile`).
@@ -94,6 +123,36 @@ pub struct Function {
     pub security_definer: bool,
     /// True if any overload is written in something other than the server's own C code.
     pub user_code: bool,
+    /// PostgreSQL: the `CREATE FUNCTION` statements of overloads in SQL and PL/pgSQL whose settings are the session's.
+    #[serde(default)]
+    pub definitions: Vec<String>,
+    /// True if some overload has no definition here: another language, settings of its own, too long.
+    #[serde(default)]
+    pub opaque: bool,
+    /// Functions that this one calls by construction: those of an aggregate.
+    #[serde(default)]
+    pub calls: Vec<String>,
+}
+
+/// A column that the text of a statement certainly does not name, so that a right on it opens nothing.
+///
+/// A server that asks for a right on some column before it shows that a row exists is given this one. None where every name
+/// occurs in the text, or where a column may be meant without its name (`NATURAL JOIN`, escapes in names); a statement that
+/// means all columns at once needs more than one of them.
+pub fn unnamed_column<'a>(columns: impl IntoIterator<Item = &'a str>, text: &str) -> Option<&'a str> {
+    let text = text.to_lowercase();
+    let columns: Vec<&str> = columns.into_iter().collect();
+    if columns.len() < 2 || text.contains("natural") || text.contains("u&") {
+        return None;
+    }
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let words: Vec<&str> = text.split(|c| !part_of_name(c)).collect();
+    let named = |column: &str| {
+        let column = column.to_lowercase();
+        // A name of one word stands as a word; any other name may stand in quotes only, and then as it is.
+        if column.chars().all(part_of_name) { words.contains(&column.as_str()) } else { text.contains(&column) }
+    };
+    columns.into_iter().find(|column| !named(column))
 }
 
 impl Catalog {
@@ -106,8 +165,52 @@ impl Catalog {
         Digest::of(&canonical::to_vec(&copy).unwrap_or_default())
     }
 
+    /// Puts every list into the order that look-ups rely on. A list in another order hides names, it never shows wrong ones.
+    pub fn sort(&mut self) {
+        self.relations.sort_by(|a, b| a.name.cmp(&b.name));
+        self.functions.sort_by(|a, b| a.name.cmp(&b.name));
+        self.operators.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
     /// The relation of that schema-qualified name.
     pub fn relation(&self, name: &str) -> Option<&Relation> {
-        self.relations.iter().find(|r| r.name == name)
+        self.relations.binary_search_by(|r| r.name.as_str().cmp(name)).ok().map(|at| &self.relations[at])
+    }
+
+    /// The function of that schema-qualified name.
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.binary_search_by(|f| f.name.as_str().cmp(name)).ok().map(|at| &self.functions[at])
+    }
+
+    /// The operator of that schema-qualified name.
+    pub fn operator(&self, name: &str) -> Option<&Operator> {
+        self.operators.binary_search_by(|o| o.name.as_str().cmp(name)).ok().map(|at| &self.operators[at])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unnamed_column_is_not_in_the_text() {
+        let of = |text: &str| unnamed_column(["id", "Status", "note"], text);
+        assert_eq!(of("SELECT count(*) FROM orders"), Some("id"));
+        assert_eq!(of("SELECT ID FROM orders"), Some("Status"));
+        assert_eq!(of("SELECT id, status, note FROM other"), None);
+        assert_eq!(unnamed_column(["a", "b c"], "SELECT count(*) FROM tab"), Some("a"));
+        assert_eq!(unnamed_column(["a", "b c"], "SELECT a, \"b c\" FROM tab"), None);
+        assert_eq!(of("SELECT 1 FROM orders NATURAL JOIN lines"), None);
+        assert_eq!(of("SELECT U&\"\\0069d\" FROM orders"), None);
+        assert_eq!(unnamed_column(["id"], "SELECT count(*) FROM one"), None);
+    }
+
+    #[test]
+    fn names_are_found_in_a_sorted_catalog() {
+        let named = |name: &str| Relation { name: name.to_owned(), ..Relation::default() };
+        let mut catalog = Catalog { relations: vec![named("b.x"), named("a.y"), named("a.B")], ..Catalog::default() };
+        catalog.sort();
+        assert!(["b.x", "a.y", "a.B"].iter().all(|n| catalog.relation(n).is_some_and(|r| r.name == *n)));
+        assert!(catalog.relation("a.b").is_none());
     }
 }

@@ -76,7 +76,7 @@ fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<
                 Address::Sqlite { path } => sqlite_catalog::read(path),
                 Address::Postgresql { .. } => postgresql::block_on(postgresql::read_catalog(target, credential)),
             }
-            .map(|catalog| Report::Catalog { catalog })
+            .map(|catalog| Report::Catalog { catalog: Box::new(catalog) })
         }
         Order::Resolve { target, transaction } => {
             registered(target)?;

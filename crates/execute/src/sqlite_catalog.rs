@@ -38,13 +38,16 @@ fn catalog(db: &Connection) -> rusqlite::Result<Catalog> {
         relations.push(relation(db, &name, kind)?);
     }
     relations.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Catalog {
+    let mut catalog = Catalog {
         version: rusqlite::version().to_owned(),
         search_path: vec!["main".to_owned()],
         relations,
         functions: functions(db)?,
         ddl,
-    })
+        ..Catalog::default()
+    };
+    catalog.sort();
+    Ok(catalog)
 }
 
 fn strings(db: &Connection, sql: &str, name: &str) -> rusqlite::Result<Vec<String>> {
@@ -54,11 +57,12 @@ fn strings(db: &Connection, sql: &str, name: &str) -> rusqlite::Result<Vec<Strin
 fn relation(db: &Connection, name: &str, kind: RelationKind) -> rusqlite::Result<Relation> {
     let mut columns = db.prepare_cached("SELECT name, type FROM pragma_table_xinfo(?1)")?;
     // A view whose definition no longer holds has no columns to show, and that must not hide the rest of the schema.
-    let columns: Vec<Column> =
-        match columns.query_map([name], |row| Ok(Column { name: row.get(0)?, type_name: row.get(1)? })) {
-            Ok(rows) => rows.filter_map(Result::ok).collect(),
-            Err(_) => Vec::new(),
-        };
+    let columns: Vec<Column> = match columns.query_map([name], |row| {
+        Ok(Column { name: row.get(0)?, type_name: row.get(1)?, default: None, generated: false })
+    }) {
+        Ok(rows) => rows.filter_map(Result::ok).collect(),
+        Err(_) => Vec::new(),
+    };
     let triggers =
         strings(db, "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 ORDER BY name", name)?;
     let cascades = "SELECT DISTINCT 'main.' || s.name FROM sqlite_schema s, pragma_foreign_key_list(s.name) f
@@ -80,6 +84,7 @@ fn relation(db: &Connection, name: &str, kind: RelationKind) -> rusqlite::Result
         row_security: false,
         cascades_to: strings(db, cascades, name)?,
         reads_from: Vec::new(),
+        ..Relation::default()
     })
 }
 
@@ -90,7 +95,15 @@ fn functions(db: &Connection) -> rusqlite::Result<Vec<Function>> {
     let rows = statement.query_map([], |row| {
         let deterministic: bool = row.get(1)?;
         let volatility = if deterministic { Volatility::Immutable } else { Volatility::Volatile };
-        Ok(Function { name: row.get(0)?, volatility, security_definer: false, user_code: false })
+        Ok(Function {
+            name: row.get(0)?,
+            volatility,
+            security_definer: false,
+            user_code: false,
+            definitions: Vec::new(),
+            opaque: false,
+            calls: Vec::new(),
+        })
     })?;
     rows.collect()
 }

@@ -182,7 +182,7 @@ fn a_minted_role_can_do_nothing_else() {
     // What was signed for the view and the table behind it runs.
     let both = "read public.leak(ssn); read public.secrets(*)";
     let report = run(&shop, both, "SELECT ssn FROM leak");
-    assert!(matches!(code(&report), Some(FailCode::BadOrder)), "the minter owns no secrets: {report:?}");
+    assert!(matches!(report, Report::Done { .. }), "{report:?}");
     // Minting without the power to, with too much of it, and for what no grant covers.
     for (login, effect) in [("weak", update), ("too_strong", update), ("minter", "define public.orders")] {
         let report = run(&target(&server, login, None), effect, "UPDATE orders SET status = 'x' WHERE id = 1");

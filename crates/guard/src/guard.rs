@@ -294,7 +294,7 @@ impl Guard {
     fn catalog(&self, name: &str) -> Result<Answer, Refusal> {
         let target = self.target(name)?;
         match self.look(&target, &Order::Catalog { target: target.clone() })? {
-            Report::Catalog { catalog } => Ok(Answer::Catalog { catalog: Box::new(catalog) }),
+            Report::Catalog { catalog } => Ok(Answer::Catalog { catalog }),
             _ => Err(refused(Refused::TargetFailed, "the executor broke the protocol")),
         }
     }

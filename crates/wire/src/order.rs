@@ -81,7 +81,7 @@ pub enum Report {
     /// The schema.
     Catalog {
         /// Snapshot.
-        catalog: Catalog,
+        catalog: Box<Catalog>,
     },
     /// What the artifact did before it was rolled back.
     Preview {

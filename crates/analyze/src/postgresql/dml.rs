@@ -9,6 +9,7 @@ use pg_query::protobuf::{
 use pg_query::{Node, NodeEnum};
 
 use super::from::alias_of;
+use super::resolve::Resolver;
 use super::scope::{Env, Source};
 use super::walk::{Walker, span_at, text_of};
 use crate::Code;
@@ -42,6 +43,14 @@ impl<'a> Walker<'a, '_> {
         let own: Vec<Source<'a>> = target.iter().map(|(_, source)| source.clone()).collect();
         let written = self.assigned(&n.cols, target.as_ref().map(|t| t.0));
         if let Some((relation, _)) = &target {
+            // Without a list of columns the values go to the first ones.
+            let width = n.select_stmt.as_deref().and_then(values_without_default);
+            let left_out = |at: usize, name: &str| match width {
+                None => true,
+                Some(width) if n.cols.is_empty() => at >= width,
+                Some(_) => !written.iter().any(|w| w == name),
+            };
+            Resolver::defaults(relation, left_out, self.draft);
             let columns = if n.cols.is_empty() { vec!["*".to_owned()] } else { written };
             let span = span_at(n.relation.as_ref().map_or(-1, |r| r.location));
             self.names.write(relation, Verb::Insert, &columns, span, self.draft);
@@ -92,9 +101,12 @@ impl<'a> Walker<'a, '_> {
         self.all(env, n.where_clause.as_deref());
     }
 
-    /// A column left out takes its default, which for a serial column moves its sequence on. The catalog has no
-    /// defaults, so the sequences that are named after the relation are claimed.
+    /// A serial column left out moves its sequence on. Where the catalog has no defaults, the sequences that are named after
+    /// the relation are claimed.
     fn sequences_of(&mut self, relation: &'a Relation) {
+        if relation.columns.iter().any(|c| c.default.is_some()) {
+            return;
+        }
         let owned = |column: &str| format!("{}_{column}_seq", relation.name);
         for name in relation.columns.iter().map(|c| owned(&c.name)) {
             let found = name.split_once('.').and_then(|(schema, name)| self.names.find_relation(schema, name));
@@ -115,6 +127,8 @@ impl<'a> Walker<'a, '_> {
         if let Some((relation, _)) = &target {
             let span = span_at(n.relation.as_ref().map_or(-1, |r| r.location));
             self.names.write(relation, Verb::Update, &columns, span, self.draft);
+            let to_default = n.target_list.iter().any(is_set_to_default);
+            Resolver::defaults(relation, |_, name| to_default && columns.iter().any(|c| c == name), self.draft);
             self.every_row(n.where_clause.as_deref(), relation, "changed");
         }
         let env = Env::inside(&base, own.iter().chain(&others).cloned().collect());
@@ -171,6 +185,7 @@ impl<'a> Walker<'a, '_> {
             Ok(CmdType::CmdInsert) => {
                 let columns = if columns.is_empty() { vec!["*".to_owned()] } else { columns };
                 self.names.write(relation, Verb::Insert, &columns, None, self.draft);
+                Resolver::defaults(relation, |_, _| true, self.draft);
                 self.sequences_of(relation);
             }
             Ok(CmdType::CmdNothing) => {}
@@ -229,6 +244,44 @@ impl<'a> Walker<'a, '_> {
             self.draft.all_rows.insert(relation.name.clone());
         }
     }
+}
+
+/// How many values each row has, if none of them is DEFAULT. For a query: as many as there are columns in any table, since
+/// how many it has is the server's to check where no columns are listed.
+fn values_without_default(select: &Node) -> Option<usize> {
+    let Some(NodeEnum::SelectStmt(select)) = &select.node else { return None };
+    if select.values_lists.is_empty() {
+        // `SELECT 1` into a table of two columns leaves the second one to its default.
+        let plain = |node: &Node| match &node.node {
+            Some(NodeEnum::ResTarget(target)) => !target.val.as_deref().is_some_and(is_star),
+            _ => false,
+        };
+        return select.target_list.iter().all(plain).then_some(select.target_list.len()).filter(|n| *n > 0);
+    }
+    let is_default = |item: &Node| matches!(item.node, Some(NodeEnum::SetToDefault(_)));
+    let mut width = None;
+    for row in &select.values_lists {
+        let Some(NodeEnum::List(list)) = &row.node else { return None };
+        if list.items.iter().any(is_default) {
+            return None;
+        }
+        width = Some(list.items.len());
+    }
+    width
+}
+
+fn is_star(node: &Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::ColumnRef(n)) => n.fields.iter().any(|f| matches!(f.node, Some(NodeEnum::AStar(_)))),
+        Some(NodeEnum::AIndirection(n)) => n.indirection.iter().any(|f| matches!(f.node, Some(NodeEnum::AStar(_)))),
+        _ => false,
+    }
+}
+
+fn is_set_to_default(node: &Node) -> bool {
+    let Some(NodeEnum::ResTarget(target)) = &node.node else { return false };
+    let value = target.val.as_deref().and_then(|v| v.node.as_ref());
+    matches!(value, Some(NodeEnum::SetToDefault(_) | NodeEnum::MultiAssignRef(_)))
 }
 
 /// True if the condition names no column, so it is the same for every row.

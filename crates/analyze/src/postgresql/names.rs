@@ -30,6 +30,9 @@ pub(super) const HARMLESS_VOLATILE: &[&str] = &[
 /// Built-in functions that write although they only look like reading a value.
 pub(super) const SEQUENCE_WRITERS: &[&str] = &["nextval", "setval"];
 
+/// Built-in functions that are declared to read only and yet have the transaction written down.
+pub(super) const ASSIGNS_TRANSACTION: &[&str] = &["pg_current_xact_id", "txid_current"];
+
 /// Functions that are refused by name, in whatever schema: they reach files, other servers, other sessions, settings,
 /// the write-ahead log or replication, or run text as SQL.
 const DANGEROUS: &[&str] = &[

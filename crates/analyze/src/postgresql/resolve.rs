@@ -1,14 +1,14 @@
 //! Names against the catalog: which relation or function a name means, and what using it entails.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use artifact::catalog::{Catalog, Function, Relation, RelationKind, Volatility};
+use artifact::catalog::{Catalog, Function, Operator, Relation, RelationKind, Volatility};
 use artifact::effect::Verb;
 use artifact::has_hidden;
 
 use super::names;
 use crate::Code;
-use crate::draft::{Draft, quoted};
+use crate::draft::{Behind, Draft, quoted};
 
 /// Most relations followed behind one write, which also bounds the depth of the recursion.
 const MAX_CONSEQUENCES: usize = 500;
@@ -17,8 +17,7 @@ pub(super) type Span = Option<(usize, usize)>;
 
 /// The catalog, indexed, with the order in which names are looked up.
 pub(super) struct Resolver<'a> {
-    relations: HashMap<&'a str, &'a Relation>,
-    functions: HashMap<&'a str, &'a Function>,
+    pub(super) catalog: &'a Catalog,
     path: Vec<&'a str>,
 }
 
@@ -29,11 +28,7 @@ impl<'a> Resolver<'a> {
         if !path.contains(&"pg_catalog") {
             path.insert(0, "pg_catalog");
         }
-        Self {
-            relations: catalog.relations.iter().map(|r| (r.name.as_str(), r)).collect(),
-            functions: catalog.functions.iter().map(|f| (f.name.as_str(), f)).collect(),
-            path,
-        }
+        Self { catalog, path }
     }
 
     /// The relation a name means; none after noting why it is not known.
@@ -56,7 +51,7 @@ impl<'a> Resolver<'a> {
 
     /// The same, quietly. A name as the system's own tables have it is never looked for elsewhere.
     pub(super) fn find_relation(&self, schema: &str, name: &str) -> Option<&'a Relation> {
-        let at = |schema: &str| self.relations.get(format!("{schema}.{name}").as_str()).copied();
+        let at = |schema: &str| self.catalog.relation(&format!("{schema}.{name}"));
         if !schema.is_empty() {
             return at(schema);
         }
@@ -81,26 +76,38 @@ impl<'a> Resolver<'a> {
     pub(super) fn touch(&self, relation: &'a Relation, draft: &mut Draft) {
         draft.claim(&relation.name, Verb::Read);
         match relation.kind {
+            // The server's own views show its own state to whoever may see it.
+            RelationKind::View if of_the_server(&relation.name) => {}
             RelationKind::View => {
                 let sentence = format!("{} is a view.", quoted(&relation.name));
                 draft.note(Code::ViewRead, None, sentence);
-                for behind in &relation.reads_from {
-                    draft.claim_read(behind, "*");
-                    if let Some(Relation { kind: RelationKind::Foreign, .. }) = self.relations.get(behind.as_str()) {
-                        foreign(behind, draft);
+                if let Some(sql) = &relation.definition {
+                    draft.follow(Behind::View { name: relation.name.clone(), sql: sql.clone() });
+                } else {
+                    for behind in &relation.reads_from {
+                        draft.claim_read(behind, "*");
+                        if self.catalog.relation(behind).is_some_and(|r| r.kind == RelationKind::Foreign) {
+                            foreign(behind, draft);
+                        }
                     }
                 }
             }
             RelationKind::Foreign => foreign(&relation.name, draft),
             RelationKind::Table | RelationKind::MaterializedView | RelationKind::Sequence => {}
         }
-        if !relation.rules.is_empty() {
-            rules(relation, draft);
-        }
+        // Rules other than a view's own query apply to writes only.
         if relation.row_security {
             let sentence = format!("Row-level security is on for {}.", quoted(&relation.name));
             draft.note(Code::RowSecurity, None, sentence);
+            expressions(relation, &relation.checks, draft);
         }
+    }
+
+    /// Follows what fills columns by itself: those that are generated, and of the others those that `wanted` names.
+    pub(super) fn defaults(relation: &Relation, wanted: impl Fn(usize, &str) -> bool, draft: &mut Draft) {
+        let columns = relation.columns.iter().enumerate().filter(|(at, c)| c.generated || wanted(*at, &c.name));
+        let sql: Vec<String> = columns.filter_map(|(_, c)| c.default.clone()).collect();
+        expressions(relation, &sql, draft);
     }
 
     /// Notes that rows are written, with everything that follows: triggers, rules, cascades, what is behind a view.
@@ -112,6 +119,9 @@ impl<'a> Resolver<'a> {
         if relation.name.starts_with("pg_catalog.") || relation.name.starts_with("information_schema.") {
             let sentence = format!("{} belongs to the server itself.", quoted(&relation.name));
             draft.note(Code::SystemCatalog, span, sentence);
+        }
+        if matches!(verb, Verb::Insert | Verb::Update) {
+            expressions(relation, &relation.checks, draft);
         }
         let mut seen = BTreeSet::new();
         self.consequences(relation, verb, span, &mut seen, draft);
@@ -131,7 +141,12 @@ impl<'a> Resolver<'a> {
         if seen.len() > MAX_CONSEQUENCES {
             return draft.note(Code::EffectTooLarge, span, "More relations follow than analysis goes after.");
         }
-        if !relation.triggers.is_empty() {
+        if relation.triggers.len() == relation.trigger_definitions.len() {
+            for definition in &relation.trigger_definitions {
+                let (relation, definition) = (relation.name.clone(), definition.clone());
+                draft.follow(Behind::Trigger { relation, verb, definition });
+            }
+        } else {
             let names = relation.triggers.iter().take(5).map(|t| quoted(t)).collect::<Vec<_>>().join(", ");
             let sentence = format!("Triggers of {} may fire: {names}.", quoted(&relation.name));
             draft.note(Code::TriggerNotFollowed, span, sentence);
@@ -143,10 +158,7 @@ impl<'a> Resolver<'a> {
             let sentence = format!("Row-level security is on for {}.", quoted(&relation.name));
             draft.note(Code::RowSecurity, None, sentence);
         }
-        let follow = |name: &'a String, verb: Verb, seen: &mut _, draft: &mut Draft| match self
-            .relations
-            .get(name.as_str())
-        {
+        let follow = |name: &String, verb: Verb, seen: &mut _, draft: &mut Draft| match self.catalog.relation(name) {
             Some(next) => self.consequences(next, verb, span, seen, draft),
             None => draft.note(Code::UnknownRelation, span, format!("The target has no relation {}.", quoted(name))),
         };
@@ -180,7 +192,7 @@ impl<'a> Resolver<'a> {
 
     /// Every function that a call by this name may reach; overloading may choose any of them.
     pub(super) fn candidates(&self, schema: &str, name: &str) -> Vec<&'a Function> {
-        let at = |schema: &str| self.functions.get(format!("{schema}.{name}").as_str()).copied();
+        let at = |schema: &str| self.catalog.function(&format!("{schema}.{name}"));
         if schema.is_empty() {
             self.path.iter().filter_map(|schema| at(schema)).collect()
         } else {
@@ -217,9 +229,27 @@ impl<'a> Resolver<'a> {
         if found.is_empty() && !harmless {
             draft.note(Code::UnknownFunction, span, format!("The target has no function {}.", quoted(&shown)));
         }
+        if own && names::ASSIGNS_TRANSACTION.contains(&name) {
+            draft.note(Code::VolatileFunction, span, format!("{} uses up a transaction id.", quoted(&shown)));
+        }
         for function in found {
             let shown = quoted(&function.name);
             let own = function.name.starts_with("pg_catalog.");
+            for inner in &function.calls {
+                self.called(inner, span, draft);
+            }
+            if !own && !function.security_definer && !function.opaque && !function.definitions.is_empty() {
+                draft.note(
+                    Code::UserFunction,
+                    span,
+                    format!("{shown} is written by users; what it does is part of the effect."),
+                );
+                for definition in &function.definitions {
+                    let (name, definition) = (function.name.clone(), definition.clone());
+                    draft.follow(Behind::Function { name, definition, row: None });
+                }
+                continue;
+            }
             if function.security_definer {
                 draft.note(Code::SecurityDefiner, span, format!("{shown} runs with its owner's rights."));
             }
@@ -242,6 +272,23 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// The same for a function by its full name.
+    pub(super) fn called(&self, function: &str, span: Span, draft: &mut Draft) {
+        if let Some((schema, name)) = function.split_once('.') {
+            self.call(schema, name, span, draft);
+        }
+    }
+
+    /// Operators of users that the sign may mean.
+    pub(super) fn operators(&self, schema: &str, symbol: &str) -> Vec<&'a Operator> {
+        let at = |schema: &str| self.catalog.operator(&format!("{schema}.{symbol}"));
+        if schema.is_empty() {
+            self.path.iter().filter_map(|s| at(s)).collect()
+        } else {
+            at(schema).into_iter().collect()
+        }
+    }
+
     /// `(row).name` and `alias.name` may call a function instead of naming a column.
     pub(super) fn attribute(&self, name: &str, span: Span, draft: &mut Draft) {
         let users = self.candidates("", name).into_iter().any(|f| f.user_code || f.volatility == Volatility::Volatile);
@@ -253,6 +300,16 @@ impl<'a> Resolver<'a> {
 
 fn foreign(name: &str, draft: &mut Draft) {
     draft.note(Code::ForeignRelation, None, format!("The data of {} is on another server.", quoted(name)));
+}
+
+fn of_the_server(name: &str) -> bool {
+    name.starts_with("pg_catalog.") || name.starts_with("information_schema.")
+}
+
+fn expressions(relation: &Relation, list: &[String], draft: &mut Draft) {
+    for sql in list {
+        draft.follow(Behind::Expression { relation: relation.name.clone(), sql: sql.clone() });
+    }
 }
 
 fn rules(relation: &Relation, draft: &mut Draft) {

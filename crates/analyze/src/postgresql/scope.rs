@@ -50,6 +50,17 @@ impl<'a> Source<'a> {
         Self { alias: alias.to_owned(), schema: None, relation: None, columns, qualified_only: false }
     }
 
+    /// The same source where no relation stands behind it.
+    pub(super) fn detached<'b>(&self) -> Source<'b> {
+        Source {
+            alias: self.alias.clone(),
+            schema: self.schema.clone(),
+            relation: None,
+            columns: self.columns.clone(),
+            qualified_only: self.qualified_only,
+        }
+    }
+
     pub(super) fn named(mut self, alias: &str) -> Self {
         alias.clone_into(&mut self.alias);
         self.schema = None;

@@ -14,7 +14,7 @@ use super::resolve::is_plain;
 use super::scope::Env;
 use super::walk::{Walker, span_at, text_of};
 use crate::Code;
-use crate::draft::quoted;
+use crate::draft::{Behind, quoted};
 
 /// Settings that no transaction can hold, and statements that reach beyond this database.
 fn outside_transactions(node: &NodeEnum) -> bool {
@@ -285,8 +285,12 @@ impl<'a> Walker<'a, '_> {
         let span = span_at(view.location);
         if let Some(relation) = self.names.relation(&view.schemaname, &view.relname, span, self.draft) {
             self.draft.note(Code::ViewRead, span, format!("The query behind {} is run.", quoted(&relation.name)));
-            for behind in &relation.reads_from {
-                self.draft.claim_read(behind, "*");
+            if let Some(sql) = &relation.definition {
+                self.draft.follow(Behind::View { name: relation.name.clone(), sql: sql.clone() });
+            } else {
+                for behind in &relation.reads_from {
+                    self.draft.claim_read(behind, "*");
+                }
             }
         }
     }

@@ -25,6 +25,14 @@ pub(super) struct Walker<'a, 'd> {
     pub(super) seen: Seen,
     /// Relations met in FROM, in order, so that a locking clause knows what is below it.
     pub(super) met: Vec<String>,
+    /// True inside of functions, whose parameters have values.
+    pub(super) parameters: bool,
+}
+
+impl<'a, 'd> Walker<'a, 'd> {
+    pub(super) fn new(names: Resolver<'a>, draft: &'d mut Draft) -> Self {
+        Self { names, draft, seen: Seen::new(), met: Vec::new(), parameters: false }
+    }
 }
 
 impl<'a> Walker<'a, '_> {
@@ -48,6 +56,7 @@ impl<'a> Walker<'a, '_> {
             // `*` stands only after a row, whose columns are already claimed.
             | N::AStar(_) => {}
             N::ColumnRef(n) => self.column(env, n),
+            N::ParamRef(_) if self.parameters => {}
             N::ParamRef(n) => {
                 let sentence = format!("The parameter ${} has no value.", n.number);
                 self.draft.note(Code::Parameter, span_at(n.location), sentence);
@@ -291,6 +300,16 @@ impl<'a> Walker<'a, '_> {
         let parts: Vec<&str> = name.iter().filter_map(text_of).collect();
         let Some((symbol, schema)) = parts.split_last() else { return };
         let own = schema.is_empty() || schema == ["pg_catalog"];
+        // An operator of users may be meant wherever it is in reach, also if the server has one of the same sign.
+        let users = self.names.operators(schema.last().copied().unwrap_or_default(), symbol);
+        for operator in &users {
+            for function in &operator.calls {
+                self.names.called(function, span, self.draft);
+            }
+        }
+        if !users.is_empty() && (!own || !names::OPERATORS.contains(symbol)) {
+            return;
+        }
         // Not operators in the text, but spelled as such in the tree: BETWEEN, IN, LIKE and the like.
         let words = symbol.chars().all(|c| c.is_ascii_uppercase() || c == ' ');
         if !own || !(names::OPERATORS.contains(symbol) || words) {

@@ -8,7 +8,7 @@ use artifact::effect::Verb;
 use artifact::{Artifact, Kind};
 
 pub fn relation(name: &str, kind: RelationKind, columns: &str) -> Relation {
-    let column = |c: &str| Column { name: c.to_owned(), type_name: "text".to_owned() };
+    let column = |c: &str| Column { name: c.to_owned(), type_name: "text".to_owned(), default: None, generated: false };
     Relation {
         name: name.to_owned(),
         kind,
@@ -19,11 +19,20 @@ pub fn relation(name: &str, kind: RelationKind, columns: &str) -> Relation {
         row_security: false,
         cascades_to: vec![],
         reads_from: vec![],
+        ..Relation::default()
     }
 }
 
 fn function(name: &str, volatility: Volatility, user_code: bool, security_definer: bool) -> Function {
-    Function { name: name.to_owned(), volatility, security_definer, user_code }
+    Function {
+        name: name.to_owned(),
+        volatility,
+        security_definer,
+        user_code,
+        definitions: vec![],
+        opaque: user_code,
+        calls: vec![],
+    }
 }
 
 pub fn postgresql() -> Catalog {
@@ -85,7 +94,15 @@ pub fn postgresql() -> Catalog {
     functions.push(function("public.elevated", Volatility::Immutable, true, true));
     functions.push(function("public.upper", Volatility::Volatile, true, false));
     functions.push(function("public.touch_row", Volatility::Volatile, true, false));
-    Catalog { version: "17.2".into(), search_path: vec!["public".into()], relations, functions, ddl: vec![] }
+    let mut catalog = Catalog {
+        version: "17.2".into(),
+        search_path: vec!["public".into()],
+        relations,
+        functions,
+        ..Catalog::default()
+    };
+    catalog.sort();
+    catalog
 }
 
 pub fn sqlite() -> Catalog {

@@ -1,98 +1,161 @@
 //! What a PostgreSQL database says about itself. A handful of queries, whatever the number of relations.
 
-use artifact::catalog::{Catalog, Column, Function, Relation, RelationKind, Volatility};
-use wire::order::Report;
+use artifact::catalog::{Catalog, Column, Function, Operator, Relation, RelationKind, Volatility};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sqlx::postgres::PgConnection;
+use wire::order::{FailCode, Report};
 use wire::target::{Address, Registration};
 
-use super::session::{login, table};
+use super::session::{login, strings};
+use crate::child::failed;
 
-/// Most relations in a snapshot; most functions.
-const RELATIONS_MAX: usize = 5_000;
+/// One row for each relation, as JSON, so that no name can look like a separator. Of the server's own relations only the
+/// columns are asked for.
+const RELATIONS: &str = "
+SELECT json_build_object(
+  'name', n.nspname || '.' || c.relname, 'kind', c.relkind, 'rows', greatest(c.reltuples, -1)::int8, 'row_security', c.relrowsecurity,
+  'columns', coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type_name', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '', 'default',
+      CASE WHEN own THEN NULL WHEN a.attidentity <> ''
+           THEN 'nextval(' || quote_literal(pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)) || '::regclass)'
+           ELSE (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END) ORDER BY a.attnum)
+    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+  'triggers', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(json_build_array(t.tgname, pg_get_triggerdef(t.oid)) ORDER BY t.tgname)
+    FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'), '[]') END,
+  'rules', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(w.rulename ORDER BY w.rulename)
+    FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'), '[]') END,
+  'checks', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(x.sql) FROM (
+      SELECT pg_get_expr(k.conbin, k.conrelid) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'
+      UNION ALL SELECT pg_get_expr(p.polqual, p.polrelid) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polqual IS NOT NULL
+      UNION ALL SELECT pg_get_expr(p.polwithcheck, p.polrelid) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polwithcheck IS NOT NULL) x(sql)), '[]') END,
+  'cascades_to', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(DISTINCT fn.nspname || '.' || fc.relname) FROM pg_constraint k
+      JOIN pg_class fc ON fc.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = fc.relnamespace
+      WHERE k.confrelid = c.oid AND k.contype = 'f' AND (k.confdeltype IN ('c','n','d') OR k.confupdtype IN ('c','n','d'))), '[]') END,
+  'definition', CASE WHEN own OR c.relkind NOT IN ('v', 'm') THEN NULL ELSE pg_get_viewdef(c.oid) END,
+  'reads_from', CASE WHEN own OR c.relkind NOT IN ('v', 'm') THEN '[]' ELSE coalesce((
+    WITH RECURSIVE uses(oid) AS (
+      SELECT DISTINCT d.refobjid FROM pg_rewrite w JOIN pg_depend d ON d.objid = w.oid AND d.classid = 'pg_rewrite'::regclass
+        AND d.refclassid = 'pg_class'::regclass WHERE w.ev_class = c.oid AND d.refobjid <> c.oid
+      UNION
+      SELECT d.refobjid FROM uses u JOIN pg_rewrite w ON w.ev_class = u.oid JOIN pg_depend d ON d.objid = w.oid
+        AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass WHERE d.refobjid <> u.oid)
+    SELECT json_agg(DISTINCT un.nspname || '.' || uc.relname) FROM uses u JOIN pg_class uc ON uc.oid = u.oid
+      JOIN pg_namespace un ON un.oid = uc.relnamespace), '[]') END)::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT n.nspname IN ('pg_catalog', 'information_schema')) o(own)
+WHERE c.relkind IN ('r','p','v','m','f','S') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'
+ORDER BY own, n.nspname, c.relname LIMIT 5000";
 
-fn text(row: &[Option<String>], index: usize) -> String {
-    row.get(index).cloned().flatten().unwrap_or_default()
+/// One row for each name. A definition is given where the text says all: SQL or PL/pgSQL, under the session's settings.
+const FUNCTIONS: &str = "
+SELECT json_build_object(
+  'name', n.nspname || '.' || p.proname,
+  'volatility', max(CASE p.provolatile WHEN 'i' THEN 0 WHEN 's' THEN 1 ELSE 2 END),
+  'security_definer', bool_or(p.prosecdef),
+  'user_code', bool_or(l.lanname NOT IN ('internal', 'c') OR (l.lanname = 'sql' AND NOT own)),
+  'definitions', coalesce(json_agg(pg_get_functiondef(p.oid)) FILTER (WHERE told), '[]'),
+  'opaque', bool_or(NOT own AND NOT told AND p.prokind <> 'a'),
+  'calls', coalesce((SELECT json_agg(DISTINCT gn.nspname || '.' || g.proname) FROM pg_proc g JOIN pg_namespace gn ON gn.oid = g.pronamespace
+     WHERE g.oid = ANY (array_agg(a.aggtransfn::oid) || array_agg(a.aggfinalfn::oid) || array_agg(a.aggcombinefn::oid) || array_agg(a.aggserialfn::oid)
+       || array_agg(a.aggdeserialfn::oid) || array_agg(a.aggmtransfn::oid) || array_agg(a.aggminvtransfn::oid) || array_agg(a.aggmfinalfn::oid))), '[]'))::text
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid AND n.nspname <> 'pg_catalog'
+CROSS JOIN LATERAL (SELECT n.nspname IN ('pg_catalog', 'information_schema')) o(own)
+CROSS JOIN LATERAL (SELECT NOT own AND l.lanname IN ('sql', 'plpgsql') AND p.prokind <> 'a' AND p.proconfig IS NULL AND length(p.prosrc) <= 65536) t(told)
+WHERE n.nspname NOT LIKE 'pg\\_temp%'
+GROUP BY n.nspname, p.proname LIMIT 20000";
+
+/// Operators of users, with what they call.
+const OPERATORS: &str = "
+SELECT json_build_object('name', n.nspname || '.' || o.oprname, 'calls', json_agg(DISTINCT pn.nspname || '.' || p.proname))::text
+FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_namespace pn ON pn.oid = p.pronamespace
+WHERE n.nspname <> 'pg_catalog' GROUP BY n.nspname, o.oprname LIMIT 5000";
+
+#[derive(Deserialize)]
+struct RelationRow {
+    name: String,
+    kind: String,
+    rows: i64,
+    row_security: bool,
+    columns: Vec<Column>,
+    triggers: Vec<(String, String)>,
+    rules: Vec<String>,
+    checks: Vec<String>,
+    cascades_to: Vec<String>,
+    definition: Option<String>,
+    reads_from: Vec<String>,
 }
 
-/// A list that the server joined with a character that no name may hold in a registration.
-fn list(row: &[Option<String>], index: usize) -> Vec<String> {
-    let joined = text(row, index);
-    if joined.is_empty() { Vec::new() } else { joined.split('\u{1f}').map(str::to_owned).collect() }
+#[derive(Deserialize)]
+struct FunctionRow {
+    name: String,
+    volatility: u8,
+    security_definer: bool,
+    user_code: bool,
+    definitions: Vec<String>,
+    opaque: bool,
+    calls: Vec<String>,
+}
+
+async fn rows<T: DeserializeOwned>(db: &mut PgConnection, sql: &str) -> Result<Vec<T>, Report> {
+    let read = |text: &String| serde_json::from_str(text);
+    let rows: Result<_, _> = strings(db, sql).await?.iter().map(read).collect();
+    rows.map_err(|error| {
+        failed(FailCode::StatementFailed, &format!("the server's own tables have another form: {error}"))
+    })
 }
 
 /// Reads the schema.
 pub(crate) async fn read(target: &Registration, credential: &[u8]) -> Result<Catalog, Report> {
     let mut db = login(target, credential, "catalog").await?;
-    let version = table(&mut db, "SELECT current_setting('server_version')").await?;
-    let relations = format!(
-        "SELECT n.nspname || '.' || c.relname, c.relkind::text, c.reltuples::int8::text, c.relrowsecurity::text,
-           (SELECT string_agg(a.attname || E'\\x1e' || format_type(a.atttypid, a.atttypmod), E'\\x1f' ORDER BY a.attnum)
-              FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-           (SELECT string_agg(t.tgname, E'\\x1f' ORDER BY t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
-           (SELECT string_agg(w.rulename, E'\\x1f' ORDER BY w.rulename) FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'),
-           (SELECT string_agg(DISTINCT fn.nspname || '.' || fc.relname, E'\\x1f') FROM pg_constraint k
-              JOIN pg_class fc ON fc.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = fc.relnamespace
-              WHERE k.confrelid = c.oid AND k.contype = 'f' AND (k.confdeltype IN ('c','n','d') OR k.confupdtype IN ('c','n','d'))),
-           (WITH RECURSIVE uses(oid) AS (
-              SELECT DISTINCT d.refobjid FROM pg_rewrite w JOIN pg_depend d ON d.objid = w.oid AND d.classid = 'pg_rewrite'::regclass
-                AND d.refclassid = 'pg_class'::regclass WHERE w.ev_class = c.oid AND d.refobjid <> c.oid
-              UNION
-              SELECT d.refobjid FROM uses u JOIN pg_rewrite w ON w.ev_class = u.oid JOIN pg_depend d ON d.objid = w.oid
-                AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass WHERE d.refobjid <> u.oid)
-            SELECT string_agg(DISTINCT un.nspname || '.' || uc.relname, E'\\x1f') FROM uses u JOIN pg_class uc ON uc.oid = u.oid
-              JOIN pg_namespace un ON un.oid = uc.relnamespace)
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r','p','v','m','f','S') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-         ORDER BY 1 LIMIT {RELATIONS_MAX}"
-    );
-    let relations = table(&mut db, &relations).await?.iter().map(|row| relation(row)).collect();
-    let functions = "SELECT n.nspname || '.' || p.proname, max(CASE p.provolatile WHEN 'i' THEN 0 WHEN 's' THEN 1 ELSE 2 END)::text,
-           bool_or(p.prosecdef)::text, bool_or(l.lanname NOT IN ('internal', 'c') OR (l.lanname = 'sql' AND n.nspname <> 'pg_catalog'))::text
-         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
-         WHERE n.nspname <> 'information_schema' GROUP BY 1 ORDER BY 1 LIMIT 20000";
-    let functions = table(&mut db, functions).await?.iter().map(|row| function(row)).collect();
+    let version = strings(&mut db, "SELECT current_setting('server_version')").await?.pop().unwrap_or_default();
+    let relations = rows::<RelationRow>(&mut db, RELATIONS).await?.into_iter().map(relation).collect();
+    let functions = rows::<FunctionRow>(&mut db, FUNCTIONS).await?.into_iter().map(function).collect();
+    let operators = rows::<Operator>(&mut db, OPERATORS).await?;
     let Address::Postgresql { search_path, .. } = &target.address else { return Ok(Catalog::default()) };
-    Ok(Catalog {
-        version: version.first().map(|row| text(row, 0)).unwrap_or_default(),
-        search_path: search_path.clone(),
-        relations,
-        functions,
-        ddl: Vec::new(),
-    })
+    let search_path = search_path.clone();
+    let mut catalog = Catalog { version, search_path, relations, functions, operators, ddl: Vec::new() };
+    catalog.sort();
+    Ok(catalog)
 }
 
-fn relation(row: &[Option<String>]) -> Relation {
-    let columns = list(row, 4);
-    let columns = columns.iter().filter_map(|c| c.split_once('\u{1e}'));
-    let columns = columns.map(|(name, kind)| Column { name: name.to_owned(), type_name: kind.to_owned() });
+fn relation(row: RelationRow) -> Relation {
+    let (triggers, trigger_definitions) = row.triggers.into_iter().unzip();
     Relation {
-        name: text(row, 0),
-        kind: match text(row, 1).as_str() {
+        name: row.name,
+        kind: match row.kind.as_str() {
             "v" => RelationKind::View,
             "m" => RelationKind::MaterializedView,
             "f" => RelationKind::Foreign,
             "S" => RelationKind::Sequence,
             _ => RelationKind::Table,
         },
-        columns: columns.collect(),
+        columns: row.columns,
         // -1: never analyzed.
-        rows_estimate: text(row, 2).parse().ok(),
-        triggers: list(row, 5),
-        rules: list(row, 6),
-        row_security: text(row, 3) == "true",
-        cascades_to: list(row, 7),
-        reads_from: list(row, 8),
+        rows_estimate: u64::try_from(row.rows).ok(),
+        triggers,
+        rules: row.rules,
+        row_security: row.row_security,
+        cascades_to: row.cascades_to,
+        reads_from: row.reads_from,
+        definition: row.definition,
+        checks: row.checks,
+        trigger_definitions,
     }
 }
 
-fn function(row: &[Option<String>]) -> Function {
+fn function(row: FunctionRow) -> Function {
     Function {
-        name: text(row, 0),
-        volatility: match text(row, 1).as_str() {
-            "0" => Volatility::Immutable,
-            "1" => Volatility::Stable,
+        name: row.name,
+        volatility: match row.volatility {
+            0 => Volatility::Immutable,
+            1 => Volatility::Stable,
             _ => Volatility::Volatile,
         },
-        security_definer: text(row, 2) == "true",
-        user_code: text(row, 3) == "true",
+        security_definer: row.security_definer,
+        user_code: row.user_code,
+        definitions: row.definitions,
+        opaque: row.opaque,
+        calls: row.calls,
     }
 }

@@ -59,10 +59,13 @@ pub(super) async fn check(db: &mut PgConnection, effect: &Effect) -> Result<(), 
         if !locked {
             return Err(beyond(&name, &format!("was touched ({mode})")));
         }
+        let columns = family.iter().filter_map(|n| effect.relation(n)).any(|r| !r.writes.is_empty());
         // A row that moves to another partition is deleted there and inserted here.
         let moved = family.len() > 1 && writes(Verb::Update);
         for (index, verb) in [(4, Verb::Insert), (5, Verb::Update), (6, Verb::Delete)] {
-            if text(index) != "0" && !writes(verb) && !moved {
+            // Locking rows needs the right to update, and updates nothing.
+            let named = writes(verb) && (verb != Verb::Update || columns);
+            if text(index) != "0" && !named && !moved {
                 return Err(beyond(&name, &format!("had rows changed ({})", verb.as_str())));
             }
         }

@@ -6,6 +6,7 @@
 //! If we crash here: the role stays, cannot log in after its deadline, and is swept by the next run. The minter holds an
 //! advisory lock named after the role as long as it lives, so a sweeper knows which roles nobody needs any more.
 
+use artifact::catalog::unnamed_column;
 use artifact::effect::{RelationUse, Verb};
 use aws_lc_rs::{digest, hmac, pbkdf2, rand};
 use base64::Engine as _;
@@ -144,20 +145,28 @@ async fn grants(minter: &mut PgConnection, job: &Job, role: &str, database: &str
         let names: Vec<String> = used.iter().map(|r| literal(&r.name)).collect();
         let facts = format!(
             "SELECT n.nspname || '.' || c.relname, c.oid::regclass::text, c.relkind::text,
-               (SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum LIMIT 1)
+               (SELECT json_agg(a.attname ORDER BY a.attnum)::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname IN ({}) AND c.relkind IN ('r','p','v','m','f','S')",
             names.join(", ")
         );
         let facts = table(minter, &facts).await?;
         for wanted in &used {
             let found = facts.iter().find(|row| row[0].as_deref() == Some(&wanted.name));
-            let Some([_, Some(name), Some(kind), first]) = found.map(Vec::as_slice) else {
+            let Some([_, Some(name), Some(kind), columns]) = found.map(Vec::as_slice) else {
                 let gone = format!("the relation {} is gone", wanted.name);
                 return Err(failed(FailCode::StatementFailed, &gone));
             };
-            let rights =
-                if kind == "S" { "USAGE, SELECT, UPDATE".to_owned() } else { rights_on(wanted, first.as_deref()) };
-            sql += &format!("GRANT {rights} ON {name} TO {role};");
+            let rights = if kind == "S" {
+                "USAGE, SELECT, UPDATE".to_owned()
+            } else {
+                rights_on(wanted, columns.as_deref(), &job.artifact)
+            };
+            if !rights.is_empty() {
+                // What only its view's owner may read cannot be passed on, and need not be: the fence binds it.
+                sql += &format!(
+                    "DO $do$ BEGIN GRANT {rights} ON {name} TO {role}; EXCEPTION WHEN insufficient_privilege THEN NULL; END $do$;"
+                );
+            }
         }
     }
     let schemas: Vec<String> = used
@@ -192,26 +201,26 @@ fn of_the_server(name: &str) -> bool {
 }
 
 /// Column-level where the effect names columns. Looking at rows without a column, or locking them, needs a right on some
-/// column; the first one stands for it.
-fn rights_on(used: &RelationUse, first: Option<&str>) -> String {
+/// column: one that the statement does not name. `columns`: all of the relation's, as JSON.
+fn rights_on(used: &RelationUse, columns: Option<&str>, artifact: &str) -> String {
+    let all: Vec<String> = columns.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let on = |right: &str, columns: &[String]| {
-        let some: Vec<String> = match (columns, first) {
-            ([], Some(first)) => vec![quote(first)],
+        if columns.iter().any(|c| c == "*") {
+            return Some(right.to_owned());
+        }
+        let some: Vec<String> = match columns {
+            [] => unnamed_column(all.iter().map(String::as_str), artifact).map(quote).into_iter().collect(),
             _ => columns.iter().map(|c| quote(c)).collect(),
         };
-        if columns.iter().any(|c| c == "*") || some.is_empty() {
-            right.to_owned()
-        } else {
-            format!("{right} ({})", some.join(", "))
-        }
+        (!some.is_empty()).then(|| format!("{right} ({})", some.join(", ")))
     };
     let rights: Vec<String> = used
         .verbs
         .iter()
         .filter_map(|verb| match verb {
-            Verb::Read => Some(on("SELECT", &used.reads)),
-            Verb::Insert => Some(on("INSERT", &used.writes)),
-            Verb::Update => Some(on("UPDATE", &used.writes)),
+            Verb::Read => on("SELECT", &used.reads),
+            Verb::Insert => on("INSERT", &used.writes),
+            Verb::Update => on("UPDATE", &used.writes),
             Verb::Delete => Some("DELETE".to_owned()),
             Verb::Define => None,
         })
