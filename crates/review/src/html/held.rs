@@ -39,7 +39,7 @@ pub(crate) fn held_page(who: &Person, held: &HeldView) -> Markup {
                     section.card.fence-card aria-labelledby="data-title" {
                         div.bar { h2 #data-title { "Unreleased data" }
                             p.dim { "From the target, shown as text. Nothing in it speaks for Wetink." } }
-                        div.fence.scroll tabindex="0" role="region" aria-label="Unreleased data" {
+                        div.fence.scroll tabindex="0" role="region" aria-label="The rows" {
                             table {
                                 thead { tr {
                                     th.pick scope="col" { span.sr { "Release row" } }

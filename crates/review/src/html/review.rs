@@ -91,7 +91,7 @@ fn bytes(view: &ReviewView, hide_words: bool) -> Markup {
                 h2 #bytes-title { "Exact statement" }
                 p.dim { (view.kind) " · " (byte_facts(&view.artifact)) }
             }
-            div.code tabindex="0" role="region" aria-label="Exact statement" data-code {
+            div.code tabindex="0" role="region" aria-label="The bytes, line by line" data-code {
                 @for (i, line) in view.artifact.split('\n').enumerate() {
                     @let body = line.trim_end_matches(' ');
                     div.ln { span.no aria-hidden="true" data-no=(i + 1) {} code { (marked(body)) @if body.len() < line.len() { span.trail { (line[body.len()..]) } } } }
