@@ -23,6 +23,7 @@ CREATE ROLE two LOGIN NOINHERIT; GRANT ada TO two; GRANT pg_read_all_data TO two
 CREATE ROLE maker LOGIN CREATEROLE;
 ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON orders TO ada USING (owner = 'ada'); CREATE POLICY every ON orders TO app USING (true);
+CREATE SCHEMA hidden; CREATE TABLE hidden.t (id int GENERATED ALWAYS AS IDENTITY, f int DEFAULT 1); CREATE VIEW hidden.v AS SELECT id FROM hidden.t;
 CREATE VIEW paid AS SELECT id, status FROM orders WHERE status = 'paid';
 ";
 
@@ -239,4 +240,7 @@ fn against_a_real_server() {
     assert_eq!(orders.cascades_to, ["public.lines"]);
     assert_eq!(catalog.relation("public.paid").unwrap().reads_from, ["public.orders"]);
     assert!(catalog.functions.iter().any(|f| f.name == "pg_catalog.lower"));
+    // Also of a schema that the login may not use: the effect has to know what others' rights reach.
+    let filled = catalog.relation("hidden.t").unwrap().columns[0].default.clone();
+    assert_eq!(filled.as_deref(), Some("nextval('hidden.t_id_seq'::regclass)"));
 }

@@ -17,7 +17,9 @@ SELECT json_build_object(
   'name', n.nspname || '.' || c.relname, 'kind', c.relkind, 'rows', greatest(c.reltuples, -1)::int8, 'row_security', c.relrowsecurity,
   'columns', coalesce((SELECT json_agg(json_build_object('name', a.attname, 'type_name', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '', 'default',
       CASE WHEN own THEN NULL WHEN a.attidentity <> ''
-           THEN 'nextval(' || quote_literal(pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)) || '::regclass)'
+           THEN 'nextval(' || quote_literal((SELECT quote_ident(sn.nspname) || '.' || quote_ident(sc.relname) FROM pg_depend sd
+             JOIN pg_class sc ON sc.oid = sd.objid AND sc.relkind = 'S' JOIN pg_namespace sn ON sn.oid = sc.relnamespace
+             WHERE sd.classid = 'pg_class'::regclass AND sd.refclassid = 'pg_class'::regclass AND sd.refobjid = c.oid AND sd.refobjsubid = a.attnum AND sd.deptype = 'i' LIMIT 1)) || '::regclass)'
            ELSE (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
   'triggers', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(json_build_array(t.tgname, pg_get_triggerdef(t.oid)) ORDER BY t.tgname)

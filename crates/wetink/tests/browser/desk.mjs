@@ -1,0 +1,113 @@
+// A gateway that Ada works at: enrolled, signed in, a target `shop`, a task for the agent robin with its pass.
+import assert from "node:assert/strict";
+import { Stage, until } from "../pages/stage.mjs";
+
+const SCOPE = ["read main.orders", "update main.orders(status,tries)", "read main.notes"];
+
+export class Desk extends Stage {
+  static async open() {
+    const desk = Object.setPrototypeOf(await Stage.open(), Desk.prototype);
+    // Whatever the page's policy had to block is told on the console.
+    desk.page.on("console", (message) => {
+      if (message.type() === "error") desk.problems.push(`console: ${message.text()}`);
+    });
+    return desk;
+  }
+
+  // As on any stage, and kept so that it can be told to fail.
+  async authenticator(page) {
+    this.devtools = await page.context().newCDPSession(page);
+    await this.devtools.send("WebAuthn.enable");
+    const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+    ({ authenticatorId: this.authenticatorId } = await this.devtools.send("WebAuthn.addVirtualAuthenticator", { options }));
+  }
+
+  async prepare() {
+    const { page } = this;
+    await this.go(`/enroll#token=${this.token}`);
+    await this.press("button[type=submit]");
+    await page.fill("input[name=person]", "Ada");
+    await this.press("form[data-enroll] button");
+    await page.locator("h1", { hasText: "Key enrolled" }).waitFor();
+    await this.go("/login");
+    await this.sign();
+    await this.go("/settings");
+    await this.unfold();
+    const target = page.locator("form:has(input[value=sqlite])");
+    await target.locator("input[name=name]").fill("shop");
+    await target.locator("input[name=environment]").fill("prod");
+    await target.locator("input[name=path]").fill(process.env.WETINK_SHOP);
+    await target.locator("textarea[name=labels]").fill("main.orders.customer personal");
+    await target.locator("button").click();
+    await this.sign();
+    this.task = await this.openTask("Refund the batch", SCOPE);
+    await this.press("form[action$='/pass'] button");
+    this.pass = await this.text("code.secret-text");
+    this.cookies = await this.context.cookies();
+  }
+
+  // Leaves the page at the new task.
+  async openTask(title, may) {
+    await this.go("/tasks");
+    await this.unfold();
+    const form = this.page.locator("form:has(input[value=task])");
+    await form.locator("input[name=title]").fill(title);
+    await form.locator("input[name=agent]").fill("robin");
+    await form.locator("textarea[name=may]").fill(may.join("\n"));
+    await form.locator("button").click();
+    await this.sign();
+    await this.go("/tasks");
+    await this.page.locator("ol.queue a").filter({ hasText: title.slice(0, 6) }).first().click();
+    return new URL(this.page.url()).pathname.split("/").pop();
+  }
+
+  // Proposes while no page is open that would load itself anew meanwhile.
+  async ask(body, purpose = "for the test", more = {}) {
+    await this.page.goto("about:blank");
+    const asked = await this.agent("POST", "/v1/proposals?wait=0", { target: "shop", body, purpose, ...more });
+    assert.equal(asked.status, "pending", JSON.stringify(asked));
+    return asked.proposal_id;
+  }
+
+  async review(id) {
+    await this.go(`/r/${id}`);
+    await this.page.locator("article[data-proposal]").waitFor();
+  }
+
+  // Whether the authenticator verifies its person from now on.
+  verified(yes) {
+    return this.devtools.send("WebAuthn.setUserVerified", { authenticatorId: this.authenticatorId, isUserVerified: yes });
+  }
+
+  button() {
+    return this.page.locator("form[data-sign] button[type=submit]");
+  }
+
+  // The page shows the outcome by itself, without being loaded by hand.
+  outcome(text) {
+    return this.page.locator("#outcome-title", { hasText: text }).waitFor({ timeout: 20000 });
+  }
+
+  status(id, wanted) {
+    return until(`${id} ${wanted}`, async () => {
+      const seen = await this.get(id);
+      return seen.status === wanted && seen;
+    });
+  }
+
+  async answer(id, action, sentence) {
+    await this.review(id);
+    await this.unfold();
+    await this.page.fill(`form[action$='/${action}'] input[name=sentence]`, sentence);
+    await this.press(`form[action$='/${action}'] button`);
+    await this.page.locator("#outcome-title").waitFor();
+  }
+
+  // What a person's terminal asks of the desk, with the person's session.
+  async terminal(path) {
+    const { value } = this.cookies.find((cookie) => cookie.name === "wetink");
+    const answer = await fetch(this.people + path, { headers: { authorization: `Bearer ${value}` } });
+    assert.equal(answer.status, 200, path);
+    return answer.text();
+  }
+}

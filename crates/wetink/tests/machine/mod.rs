@@ -1,0 +1,122 @@
+//! The real binary as `wetink up` starts it, with OpenSSH's own signer and a pseudo-terminal.
+#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::support::Folder;
+
+pub const WETINK: &str = env!("CARGO_BIN_EXE_wetink");
+
+/// A gateway in a folder of its own, and a person and agents who use it by the command line.
+pub struct Machine {
+    pub folder: Folder,
+    up: Child,
+    pub people: String,
+    pub agents: String,
+    pub token: String,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Guard and desk end with their supervisor, however it ends.
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+    }
+}
+
+impl Machine {
+    pub fn start() -> Self {
+        let folder = Folder::new();
+        let mut up = Command::new(WETINK)
+            .args(["up", "--people", "127.0.0.1:0", "--agents", "127.0.0.1:0", "--json", "--dir"])
+            .arg(folder.0.join("home"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let text = |name: &str| said[name].as_str().unwrap().to_owned();
+        Self { up, people: text("people"), agents: text("agents"), token: text("enrollment"), folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.0.join(name)
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command
+            .env("WETINK_HOME", self.path("home"))
+            .env("WETINK_SERVER", &self.people)
+            .env("WETINK_AGENTS", &self.agents)
+            .env("WETINK_KEY", self.path("key"));
+    }
+
+    /// Without a terminal.
+    pub fn run(&self, arguments: &[&str], input: &str, pass: Option<&str>) -> Output {
+        let mut command = Command::new(WETINK);
+        self.prepare(&mut command);
+        if let Some(pass) = pass {
+            command.env("WETINK_TOKEN", pass);
+        }
+        let piped = || Stdio::piped();
+        let mut child = command.args(arguments).stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    pub fn json(&self, arguments: &[&str], input: &str, pass: Option<&str>) -> serde_json::Value {
+        let output = self.run(&[arguments, &["--json"]].concat(), input, pass);
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// In a terminal, where a person types `typed`.
+    pub fn person(&self, arguments: &[&str], typed: &str) -> (bool, String) {
+        let quoted: Vec<String> = arguments.iter().map(|a| format!("'{a}'")).collect();
+        let mut command = Command::new("script");
+        self.prepare(&mut command);
+        let line = format!("{WETINK} {}", quoted.join(" "));
+        let mut child =
+            command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(typed.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Machine {
+    /// Ada's key, a shop of 40 orders, a task for robin with its scope. Answers robin's pass.
+    pub fn furnish(&self) -> String {
+        let key = self.path("key");
+        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+        assert!(made.success());
+        let shop = self.path("shop.db");
+        let db = rusqlite::Connection::open(&shop).unwrap();
+        db.execute_batch(
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT NOT NULL, customer TEXT NOT NULL);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+             INSERT INTO orders SELECT i, 'paid', 'c' || i || '@example.com' FROM n;",
+        )
+        .unwrap();
+        let enrolled = self.run(&["key", "enroll", "Ada", "--token", &self.token], "", None);
+        assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+        let address = format!("sqlite:{}", shop.display());
+        let (ok, text) =
+            self.person(&["target", "add", "shop", &address, "--label", "main.orders.customer=personal"], "");
+        assert!(ok, "{text}");
+        let scope = ["--may", "read main.orders", "--may", "update main.orders(status)", "--auto-reads"];
+        let task = [&["task", "new", "Refund the batch", "--agent", "robin", "--target", "shop"], &scope[..]].concat();
+        let (ok, text) = self.person(&task, "");
+        assert!(ok, "{text}");
+        let statement = self.json(&["task", "list"], "", None)[0]["statement"].as_str().unwrap().to_owned();
+        let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
+        self.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned()
+    }
+}
