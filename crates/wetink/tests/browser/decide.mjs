@@ -23,7 +23,7 @@ export const play = async (desk, step) => {
       const facts = await desk.text("header.facts");
       assert.ok(facts.includes("7 of 40"), facts);
       shown.push(facts.replaceAll(id, "ID").replace(/waits until .*/, ""));
-      await desk.agent("POST", `/v1/proposals/${id}/withdraw`, {});
+      await desk.withdraw(id);
     }
     assert.equal(shown[0], shown[1], "the purpose changes nothing above it");
   });
@@ -49,7 +49,7 @@ export const play = async (desk, step) => {
     });
     assert.ok(moved.status() >= 400, "nor another proposal of the same bytes");
     assert.equal((await desk.get(other)).status, "pending");
-    await desk.agent("POST", `/v1/proposals/${other}/withdraw`, {});
+    await desk.withdraw(other);
   });
 
   await step("the agent gets what was ticked, the labelled column masked", async () => {

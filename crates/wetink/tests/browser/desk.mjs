@@ -7,11 +7,22 @@ const SCOPE = ["read main.orders", "update main.orders(status,tries)", "read mai
 export class Desk extends Stage {
   static async open() {
     const desk = Object.setPrototypeOf(await Stage.open(), Desk.prototype);
-    // Whatever the page's policy had to block is told on the console.
-    desk.page.on("console", (message) => {
-      if (message.type() === "error") desk.problems.push(`console: ${message.text()}`);
-    });
+    // A page of its own, whose authenticator can be told to fail.
+    await desk.page.close();
+    desk.page = await desk.context.newPage();
+    desk.watch(desk.page);
+    await desk.authenticator(desk.page);
     return desk;
+  }
+
+  // Whatever a page's policy had to block is told on the console.
+  watch(page) {
+    page.on("pageerror", (error) => this.problems.push(`script error: ${error.message}`));
+    page.on("dialog", (dialog) => { this.problems.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
+    page.on("console", (message) => {
+      const refused = /Failed to load resource: the server responded with a status of 4/.test(message.text());
+      if (message.type() === "error" && !refused) this.problems.push(`console: ${message.text()}`);
+    });
   }
 
   // As on any stage, and kept so that it can be told to fail.
@@ -61,12 +72,21 @@ export class Desk extends Stage {
     return new URL(this.page.url()).pathname.split("/").pop();
   }
 
-  // Proposes while no page is open that would load itself anew meanwhile.
+  // A page that shows what changes loads itself anew; none is open while the agent acts.
+  leave() {
+    return this.page.goto("about:blank");
+  }
+
   async ask(body, purpose = "for the test", more = {}) {
-    await this.page.goto("about:blank");
+    await this.leave();
     const asked = await this.agent("POST", "/v1/proposals?wait=0", { target: "shop", body, purpose, ...more });
     assert.equal(asked.status, "pending", JSON.stringify(asked));
     return asked.proposal_id;
+  }
+
+  async withdraw(id) {
+    await this.leave();
+    await this.agent("POST", `/v1/proposals/${id}/withdraw`, {});
   }
 
   async review(id) {
