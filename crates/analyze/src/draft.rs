@@ -60,6 +60,11 @@ impl Draft {
         }
     }
 
+    /// True if nothing was found so far that analysis does not follow.
+    pub(crate) fn is_understood(&self) -> bool {
+        self.understood
+    }
+
     /// True if the text checks found the artifact too large or too deep for a parser.
     pub(crate) fn cannot_parse(&self) -> bool {
         self.findings.iter().any(|f| matches!(f.code, Code::TooLarge | Code::NestedTooDeep))

@@ -9,6 +9,7 @@ pub mod action;
 mod functions;
 mod scan;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -47,12 +48,13 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
     if scan.is_empty() {
         return draft.note(Code::EmptyStatement, None, "There is no statement.");
     }
-    let connection = match rebuild(catalog) {
-        Ok(connection) => connection,
+    let rebuilt = match Rebuilt::of(catalog) {
+        Ok(rebuilt) => rebuilt,
         Err(why) => {
             return draft.note(Code::CatalogUnusable, None, format!("The target's schema cannot be rebuilt: {why}."));
         }
     };
+    let connection = &rebuilt.connection;
     let steps: Arc<Mutex<Vec<Recorded>>> = Arc::default();
     let sink = Arc::clone(&steps);
     let record = move |context: AuthContext<'_>| {
@@ -86,14 +88,51 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
     }
     // Taken before the next look at the connection, which is recorded as well.
     let steps = std::mem::take(&mut *steps.lock().unwrap_or_else(PoisonError::into_inner));
-    let names = Names::of(&connection);
-    claim(&steps, &scan, catalog, &names, draft);
+    claim(&steps, &scan, catalog, &rebuilt.names, draft);
     replaced(&steps, &scan, catalog, draft);
     if let Some(what) = scan.server_statement() {
         draft.note(Code::ServerControl, None, format!("{what} rewrites or empties whole files."));
     }
     if !readonly && draft.effect.relations.iter().all(|r| r.verbs.iter().all(|v| *v == Verb::Read)) {
         draft.note(Code::UnknownAction, None, "The statement writes, but names nothing that it writes.");
+    }
+    if draft.is_understood() {
+        rebuilt.keep();
+    }
+}
+
+thread_local! {
+    /// The last schema rebuilt on this thread.
+    static LAST: RefCell<Option<Rebuilt>> = const { RefCell::new(None) };
+}
+
+/// A schema ready for questions, and what it was made of.
+struct Rebuilt {
+    ddl: Vec<String>,
+    connection: Connection,
+    names: Names,
+}
+
+impl Rebuilt {
+    /// The one kept from the last analysis if it is of the same schema, to the byte; else a new one.
+    fn of(catalog: &Catalog) -> Result<Self, String> {
+        let kept = LAST.with(RefCell::take).filter(|last| last.ddl == catalog.ddl);
+        kept.map_or_else(
+            || {
+                let connection = rebuild(catalog)?;
+                let names = Names::of(&connection);
+                Ok(Self { ddl: catalog.ddl.clone(), connection, names })
+            },
+            Ok,
+        )
+    }
+
+    /// Keeps it for the next analysis. Only after a statement that was understood wholly: preparing one changes nothing, but
+    /// preparing a PRAGMA may.
+    fn keep(self) {
+        if self.connection.authorizer(Some(only_definitions)).is_ok() {
+            LAST.with(|last| last.replace(Some(self)));
+        }
     }
 }
 

@@ -28,6 +28,12 @@ pub struct Desk {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// The last schema read of one target, and whose turn it is to read it again.
+#[derive(Default)]
+struct CatalogSlot {
+    read: tokio::sync::Mutex<Option<(Instant, Arc<Catalog>)>>,
+}
+
 pub(crate) struct Inner {
     pub(crate) config: DeskConfig,
     pub(crate) link: Link,
@@ -41,7 +47,7 @@ pub(crate) struct Inner {
     pub(crate) signins: SignIns,
     registry: RwLock<Option<Arc<Registry>>>,
     policy: RwLock<Option<(Digest, Arc<Policy>)>>,
-    catalogs: StdMutex<HashMap<String, (Instant, Arc<Catalog>)>>,
+    catalogs: StdMutex<HashMap<String, Arc<CatalogSlot>>>,
     /// One decision at a time for each proposal; striped, so that it is bounded.
     stripes: Vec<Mutex<()>>,
 }
@@ -161,18 +167,24 @@ impl Desk {
 
     /// The schema of a target, at most half a minute old; `fresh` reads it now.
     pub(crate) async fn catalog(&self, target: &str, fresh: bool) -> Result<Arc<Catalog>, DeskError> {
-        let cached = self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
-        if let Some((at, catalog)) = cached.filter(|(at, _)| !fresh && at.elapsed() < CATALOG_AGE) {
-            let _ = at;
-            return Ok(catalog);
+        let slot = {
+            let mut catalogs = self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(catalogs.entry(target.to_owned()).or_default())
+        };
+        // One reads, the others wait for what it read: each reading costs the guard an executor.
+        let asked = Instant::now();
+        let mut read = slot.read.lock().await;
+        if let Some((at, catalog)) = read.as_ref()
+            && (*at >= asked || !fresh && at.elapsed() < CATALOG_AGE)
+        {
+            return Ok(Arc::clone(catalog));
         }
         let Answer::Catalog { catalog } = self.inner.link.ask(&Request::Catalog { target: target.to_owned() }).await?
         else {
             return Err(LinkError::Protocol.into());
         };
         let catalog = Arc::new(*catalog);
-        let mut catalogs = self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
-        catalogs.insert(target.to_owned(), (Instant::now(), Arc::clone(&catalog)));
+        *read = Some((Instant::now(), Arc::clone(&catalog)));
         Ok(catalog)
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn apply(
     body: &str,
     contents: &BTreeMap<String, String>,
 ) -> Result<Option<Moved>, StoreError> {
-    let next: i64 = db.query_row("SELECT next FROM position", [], |row| row.get(0))?;
+    let next: i64 = db.prepare_cached("SELECT next FROM position")?.query_row([], |row| row.get(0))?;
     let wanted = next.unsigned_abs();
     if index != wanted {
         return Err(StoreError::Gap { wanted, got: index });
@@ -59,7 +59,7 @@ pub(crate) fn apply(
         }
         _ => advance(db, &entry, contents)?,
     };
-    db.execute("UPDATE position SET next = ?1", [next + 1])?;
+    db.prepare_cached("UPDATE position SET next = ?1")?.execute([next + 1])?;
     Ok(moved)
 }
 
@@ -86,7 +86,8 @@ fn propose(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
     let Ok((state, effects)) = step(None, &event) else { return Ok(None) };
     let expires = fact("expires").and_then(|t| t.parse::<Timestamp>().ok()).unwrap_or(entry.at);
     let reasons = serde_json::to_string(&entry.reasons).unwrap_or_default();
-    db.execute("UPDATE proposals SET current = 0 WHERE id = ?1 AND revision < ?2", params![id, revision])?;
+    db.prepare_cached("UPDATE proposals SET current = 0 WHERE id = ?1 AND revision < ?2")?
+        .execute(params![id, revision])?;
     db.prepare_cached(
         "INSERT OR IGNORE INTO proposals (id, revision, current, state, task, session, agent, person, target, kind, digest, artifact, effect,
          shown, purpose, decision, reasons, risk, created_ms, expires_ms) VALUES (?1,?2,1,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",

@@ -35,19 +35,19 @@ export const play = async (desk, step) => {
     const sent = page.waitForRequest((request) => request.url().endsWith("/approve"));
     await desk.sign();
     signedForm = { url: (await sent).url(), data: (await sent).postData(), id };
-    await desk.outcome("the result is held");
-    assert.equal((await desk.get(id)).result ?? null, null, "the agent has nothing yet");
+    const { result } = await desk.status(id, "held");
+    assert.equal(result ?? null, null, "the agent has nothing yet");
   });
 
   await step("the same signature does not run it again", async () => {
     const headers = { "content-type": "application/x-www-form-urlencoded" };
     const again = await desk.context.request.post(signedForm.url, { data: signedForm.data, headers, maxRedirects: 0 });
     assert.ok(again.status() >= 400, `answered ${again.status()}`);
-    const other = await desk.ask(UPDATE);
+    const other = await desk.ask(`${UPDATE} -- again`);
     const moved = await desk.context.request.post(signedForm.url.replace(signedForm.id, other), {
       data: signedForm.data, headers, maxRedirects: 0,
     });
-    assert.ok(moved.status() >= 400, "nor another proposal of the same bytes");
+    assert.ok(moved.status() >= 400, "nor another proposal");
     assert.equal((await desk.get(other)).status, "pending");
     await desk.withdraw(other);
   });
@@ -132,6 +132,6 @@ export const play = async (desk, step) => {
       await page.locator("form[data-sign] button:not([disabled])").waitFor();
     }
     await desk.sign();
-    await desk.outcome("the result is held");
+    await desk.status(id, "held");
   });
 };

@@ -57,6 +57,10 @@ export class Desk extends Stage {
     this.cookies = await this.context.cookies();
   }
 
+  static unfold(page) {
+    return page.locator("details").evaluateAll((all) => all.forEach((one) => { one.open = true; }));
+  }
+
   // Leaves the page at the new task.
   async openTask(title, may) {
     await this.go("/tasks");
@@ -101,11 +105,6 @@ export class Desk extends Stage {
 
   button() {
     return this.page.locator("form[data-sign] button[type=submit]");
-  }
-
-  // The page shows the outcome by itself, without being loaded by hand.
-  outcome(text) {
-    return this.page.locator("#outcome-title", { hasText: text }).waitFor({ timeout: 20000 });
   }
 
   status(id, wanted) {

@@ -1,7 +1,8 @@
 // The page shows other than what is signed: in every part of it that a person reads, the browser must notice.
 import assert from "node:assert/strict";
 
-const BODY = "UPDATE orders SET status = 'honest'\n\tWHERE id = 10 -- “⟨ü⟩ → ü”  \u200b";
+// All that is written otherwise than it stands: a tab, brackets, an arrow, blanks at the end of a line.
+const BODY = "UPDATE orders SET status = 'honest'  \n\tWHERE id = 10 -- “⟨ü⟩ → ü” \ud83d\udd8b\n";
 
 const base64 = (text) => Buffer.from(text).toString("base64url");
 
@@ -13,7 +14,8 @@ const CHANGES = {
   }),
   "the lines to read": (html) => html.replace(/(<code>[^<]*<span class="tab">[^<]*<\/span>WHERE id = )10/, "$111"),
   "one line left out": (html) => html.replace(/<div class="ln">(?:(?!<\/div>).)*WHERE id = 10.*?<\/div>/s, ""),
-  "a hidden character not written out": (html) => html.replace('<span class="hid">⟨U+200B⟩</span>', ""),
+  "a character not written out": (html) => html.replace('<span class="hid">⟨U+27E8⟩</span>', ""),
+  "blanks at the end": (html) => html.replace('<span class="trail">  </span>', '<span class="trail"> </span>'),
   "the digest to compare": (html) => html.replace(/(<span class="mono data">sha256:)[0-9a-f]{8}/, "$100000000"),
   "the statement to sign": (html) => html.replace(/name="statement" value="([^"]*)"/, (_, real) => {
     const other = Buffer.from(real, "base64url").toString().replace(/^(artifact: sha256:)[0-9a-f]{8}/m, "$100000000");
@@ -84,7 +86,19 @@ export const play = async (desk, step) => {
   });
 
   await step("unchanged it is signed", async () => {
-    await through((html) => html, () => desk.sign());
+    await through((html) => html, async () => {
+      await page.locator("[data-check]", { hasText: "same digest" }).waitFor();
+      await desk.sign();
+    });
     await desk.status(id, "held");
+  });
+
+  await step("a hidden character left out", async () => {
+    id = await desk.ask("UPDATE orders SET status = 'hid\u200bden' WHERE id = 11");
+    const changed = await through((html) => html.replaceAll('<span class="hid">⟨U+200B⟩</span>', ""), () =>
+      page.locator("[data-check].bad", { hasText: "Do not sign" }).waitFor({ timeout: 5000 }));
+    assert.ok(changed);
+    await desk.review(id);
+    await page.locator("[data-check]", { hasText: "same digest" }).waitFor();
   });
 };
