@@ -2,7 +2,7 @@
 //!
 //! Three nets, each of which alone refuses what it does not know:
 //! `class` has an arm for every kind of node the grammar has and no wildcard; the careful walk (`walk`, `from`,
-//! `select`, `dml`, `utility`) claims what each part reads, writes and calls; a generic second walk (`net`) compares
+//! `select`, `dml`, `utility`) claims what each part reads, writes and calls; a generic second walk (`places`) compares
 //! the places it saw.
 //!
 //! What runs by itself (views, defaults, checks, policies, triggers, functions of users in SQL and PL/pgSQL) is followed by
@@ -16,6 +16,7 @@ mod dml;
 mod from;
 mod names;
 mod net;
+mod places;
 mod plpgsql;
 mod resolve;
 mod scope;
@@ -29,7 +30,6 @@ use artifact::visible;
 
 use crate::Code;
 use crate::draft::Draft;
-use net::Found;
 use resolve::Resolver;
 use walk::Walker;
 
@@ -82,8 +82,8 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         let covered = walker.statement(statement);
         let seen = std::mem::take(&mut walker.seen);
         if covered {
-            let found = serde_json::to_value(statement).map(|tree| Found::below(&tree).places());
-            if found.is_ok_and(|places| places.is_subset(&seen)) {
+            let found = statement.node.as_ref().and_then(places::places);
+            if found.is_some_and(|places| places.is_subset(&seen)) {
                 continue;
             }
             draft.note(Code::AnalysisIncomplete, None, "A part of the statement was not accounted for.");

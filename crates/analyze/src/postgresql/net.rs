@@ -1,16 +1,12 @@
-//! A second, generic walk over the parsed statement. It knows no statement kinds, only how a relation, a column and a
-//! call look wherever they stand, so it catches a part that the careful walk forgot.
+//! Relations, columns and calls of a statement that is not walked carefully, a definition mostly, wherever they stand.
 
 use serde_json::Value;
 
-use super::walk::Seen;
-
-/// A relation as named in the tree: (schema, name, made for the session only, byte offset).
+/// A relation as named in the tree: (schema, name, made for the session only).
 pub(super) struct Named {
     pub(super) schema: String,
     pub(super) name: String,
     pub(super) temporary: bool,
-    pub(super) location: i64,
 }
 
 /// Everything of interest below a value.
@@ -30,14 +26,6 @@ impl Found {
         found
     }
 
-    /// The same places as the careful walk records them.
-    pub(super) fn places(&self) -> Seen {
-        let relations = self.relations.iter().map(|r| ("relation", r.location, r.name.clone()));
-        let functions = self.functions.iter().map(|(name, at)| ("function", *at, name.join(".")));
-        let columns = self.columns.iter().map(|(name, at)| ("column", *at, name.clone()));
-        relations.chain(functions).chain(columns).collect()
-    }
-
     fn visit(&mut self, value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.visit(item)),
@@ -46,7 +34,7 @@ impl Found {
                 let location = map.get("location").and_then(Value::as_i64).unwrap_or(-1);
                 if let (Some(name), Some(schema)) = (text("relname"), text("schemaname")) {
                     let temporary = text("relpersistence").is_some_and(|p| p == "t");
-                    self.relations.push(Named { schema, name, temporary, location });
+                    self.relations.push(Named { schema, name, temporary });
                 }
                 if let (Some(Value::Array(name)), true) = (map.get("funcname"), map.contains_key("agg_star")) {
                     self.functions.push((parts(name), location));
