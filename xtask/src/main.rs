@@ -30,7 +30,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy                 check the repository's rules
   bless [--docs]       rewrite golden files; with --docs only the blocks of ARCHITECTURE.md
   bench [ARGS]         time the release build against floors and anchors; docs/performance.md
-  measure NAME [--size N]  one measurement, a figure a line: crash, hostile, lock, oracle, sql, tamper";
+  measure NAME [--size N]  one measurement, a figure a line: crash, hostile, lock, minted, oracle, sql,
+                       tamper";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);

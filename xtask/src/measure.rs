@@ -32,6 +32,11 @@ const MEASURES: &[Measure] = &[
         size: Some(("WETINK_LOCK", "5000")),
     },
     Measure {
+        name: "minted",
+        runs: &[&["-p", "wetink", "--test", "minted_crash", "nothing_is_left_after_kills"]],
+        size: Some(("WETINK_KILLS", "500")),
+    },
+    Measure {
         name: "oracle",
         runs: &[&["-p", "wetink", "--test", "oracle", "what_is_called_a_read_never_wrote"]],
         size: Some(("WETINK_STATEMENTS", "100000")),

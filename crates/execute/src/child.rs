@@ -29,6 +29,7 @@ pub fn main() -> ExitCode {
         Order::Preview { job } | Order::Run { job, .. } => &job.target,
     };
     if let Err(detail) = confine::second(&target.address) {
+        drop(stdin);
         return send(&failed(FailCode::NotConfined, &detail));
     }
     let mut commit = |affected: u64, transaction: Option<&str>| {
@@ -38,6 +39,8 @@ pub fn main() -> ExitCode {
         sent.is_ok() && frame::read::<Go>(&mut stdin, 1024).is_ok_and(|go| go.commit)
     };
     let report = perform(&order, &credential, &mut commit);
+    // Sending waits on standard input by itself.
+    drop(stdin);
     send(&report)
 }
 
