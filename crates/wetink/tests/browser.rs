@@ -5,7 +5,7 @@
 #[path = "browser_tools/mod.rs"]
 mod browser_tools;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A folder with the target's file in it.
 struct Place {
@@ -59,7 +59,7 @@ impl Place {
         let out = browser_tools::node("tests/browser/play.mjs")
             .args(scenarios)
             .env("WETINK_FOLDER", &self.folder)
-            .env("WETINK_SHOP", Path::new(&self.shop))
+            .env("WETINK_SHOP", &self.shop)
             .env("WETINK_SHOTS", &shots)
             .output()
             .expect("node is missing; `cargo xtask setup` installs it");
@@ -78,11 +78,26 @@ fn what_is_signed_runs_once_and_only_by_the_right_gesture() {
 }
 
 #[test]
-fn what_looks_like_something_else_is_seen_and_not_signed() {
+fn what_looks_like_something_else_is_seen_for_what_it_is() {
+    Place::new().play(&["hostile"]);
+}
+
+#[test]
+fn a_page_that_shows_other_than_it_has_signed_refuses() {
     let place = Place::new();
-    place.play(&["hostile", "shown"]);
+    place.play(&["shown"]);
     assert_eq!(place.count("SELECT count(*) FROM orders WHERE status = 'honest'"), 1, "the unchanged page signs");
     assert_eq!(place.count("SELECT count(*) FROM orders WHERE status NOT IN ('paid', 'honest')"), 0);
+}
+
+#[test]
+fn an_open_page_follows_what_happens() {
+    Place::new().play(&["live"]);
+}
+
+#[test]
+fn single_keys_go_where_the_help_says() {
+    Place::new().play(&["shortcuts"]);
 }
 
 #[test]

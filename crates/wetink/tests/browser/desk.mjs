@@ -7,6 +7,9 @@ const SCOPE = ["read main.orders", "update main.orders(status,tries)", "read mai
 export class Desk extends Stage {
   static async open() {
     const desk = Object.setPrototypeOf(await Stage.open(), Desk.prototype);
+    // However this program ends, the gateway does not outlive it.
+    process.on("exit", () => desk.gateway.kill("SIGINT"));
+    process.once("SIGTERM", () => process.exit(1));
     // A page of its own, whose authenticator can be told to fail.
     await desk.page.close();
     desk.page = await desk.context.newPage();

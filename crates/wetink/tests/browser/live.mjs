@@ -5,7 +5,7 @@ export const play = async (desk, step) => {
   const { page } = desk;
   const outcome = (text) => page.locator("#outcome-title", { hasText: text }).waitFor({ timeout: 6000 });
 
-  // Lets the feed of every page wait until `work` is done.
+  // Lets the feed of the next page wait until `work` is done.
   const late = async (work) => {
     let open;
     const opened = new Promise((resolve) => { open = resolve; });
@@ -15,10 +15,9 @@ export const play = async (desk, step) => {
       asked();
       await opened;
       await route.continue();
-    });
+    }, { times: 1 });
     await work(feed);
     open();
-    await page.unroute("**/events*");
   };
 
   await step("a decision shows by itself", async () => {
