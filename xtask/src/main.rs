@@ -5,6 +5,7 @@ mod bless;
 mod blocks;
 mod demo;
 mod deps;
+mod fuzz;
 mod gate;
 mod graph;
 mod json;
@@ -30,8 +31,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy                 check the repository's rules
   bless [--docs]       rewrite golden files; with --docs only the blocks of ARCHITECTURE.md
   bench [ARGS]         time the release build against floors and anchors; docs/performance.md
-  measure NAME [--size N]  one measurement, a figure a line: crash, hostile, lock, minted, oracle, sql,
-                       tamper";
+  fuzz TARGET [--seconds N]  libFuzzer on one property of fuzz/, on stable Rust
+  measure NAME [--size N]  one measurement, a figure a line: crash, crash-postgresql, hostile, lock, minted,
+                       oracle, sql, tamper";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let done = match (command.as_str(), arguments.as_slice()) {
         ("demo", arguments) => demo::run_demo(arguments),
         ("bench", arguments) => bench::run_bench(arguments),
+        ("fuzz", arguments) => fuzz::fuzz(arguments).map(|()| 0),
         ("measure", arguments) => measure::run(arguments),
         ("bless", arguments) => bless::bless(arguments).map(|()| 0),
         ("test", []) => gate::test(false).map(|()| 0),

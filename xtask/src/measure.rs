@@ -22,6 +22,11 @@ const MEASURES: &[Measure] = &[
         size: Some(("WETINK_POINTS", "2000")),
     },
     Measure {
+        name: "crash-postgresql",
+        runs: &[&["-p", "wetink", "--test", "crash", "kill_at_any_point_of_a_run_on_postgresql"]],
+        size: Some(("WETINK_POINTS", "200")),
+    },
+    Measure {
         name: "hostile",
         runs: &[&["-p", "wetink", "--test", "hostile", "a_hostile_desk_gets_nothing"]],
         size: None,

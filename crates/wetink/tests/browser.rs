@@ -109,6 +109,11 @@ fn the_keyboard_alone_and_no_script_at_all() {
 }
 
 #[test]
+fn many_columns_stay_readable() {
+    Place::new().play(&["columns"]);
+}
+
+#[test]
 fn every_page_unfolded_fits_and_is_accessible() {
     Place::new().play(&["looks"]);
 }

@@ -2,16 +2,19 @@
 //! no acknowledged run is missing, and every run has a defined end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "../../execute/tests/support/mod.rs"]
+mod pg;
 mod support;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use artifact::Timestamp;
+use artifact::{Effect, Timestamp};
 use audit::{Entry, EventKind};
 use support::{Guard, Scene, ask, mark};
-use wire::socket::{Answer, Outcome, Request};
+use wire::socket::{Answer, Outcome, Proposed, Request};
+use wire::target::{Address, Registration, Rights, Tls};
 
 /// A small generator with a printed seed, so that a failing run can be had again.
 struct Random(u64);
@@ -40,14 +43,73 @@ fn entries(guard: &Guard) -> Vec<Entry> {
     }
 }
 
-/// Prints `points`, `double_runs`, `lost_runs` and `unsettled_runs`. Size: WETINK_POINTS.
+fn size(usual: u64) -> u64 {
+    std::env::var("WETINK_POINTS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// SQLite cannot be asked afterwards what became of a commit.
 #[test]
 fn kill_at_any_point() {
-    let points: u64 = std::env::var("WETINK_POINTS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let points = size(60);
+    let mut scene = Scene::new();
+    let path = match &scene.registration.address {
+        Address::Sqlite { path } => path.clone(),
+        Address::Postgresql { .. } => panic!("SQLite"),
+    };
+    let marks = || {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let mut all = db.prepare("SELECT k FROM marks").unwrap();
+        all.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<i64>, _>>().unwrap()
+    };
+    kill(&mut scene, points, 60_000, &mark, &marks);
+}
+
+/// PostgreSQL can, by the transaction id that was logged before: nothing is left unknown.
+#[test]
+fn kill_at_any_point_of_a_run_on_postgresql() {
+    let points = size(25).min(200);
+    let server = pg::Server::start();
+    server.sql("CREATE TABLE marks (k bigint NOT NULL); CREATE ROLE app LOGIN; GRANT INSERT ON marks TO app");
+    let mut scene = Scene::new();
+    scene.registration = Registration {
+        address: Address::Postgresql {
+            host: server.socket(),
+            port: 5432,
+            database: "postgres".into(),
+            login: "app".into(),
+            rights: Rights::Login,
+            mirror: None,
+            tls: Tls::Disable,
+            ca_file: None,
+            search_path: vec!["public".into()],
+        },
+        run_as: "app".into(),
+        ..scene.registration.clone()
+    };
+    scene.grant_target();
+    let mark = |k: u64| {
+        let (sql, mut effect) = mark(k);
+        effect.relations[0].name = "public.marks".into();
+        (sql, effect)
+    };
+    let marks = || server.sql("SELECT k FROM marks").lines().map(|k| k.parse().unwrap()).collect();
+    let unknown = kill(&mut scene, points, 150_000, &mark, &marks);
+    assert_eq!(unknown, 0, "the server knows what became of each transaction");
+}
+
+/// Kills the guard at `points` moments while it runs what is signed, then compares log and target. Prints `points`,
+/// `double_runs`, `lost_runs` and `unsettled_runs`; answers how many ends are unknown.
+fn kill(
+    scene: &mut Scene,
+    points: u64,
+    window_us: u64,
+    mark: &dyn Fn(u64) -> (String, Effect),
+    marks: &dyn Fn() -> Vec<i64>,
+) -> u64 {
+    let kind = scene.registration.kind();
     let seed = Timestamp::now().as_millis() | 1;
     println!("seed: {seed}");
     let mut random = Random(seed);
-    let mut scene = Scene::new();
     let home = scene.guard.home.clone();
     // What the desk was told of each mark: some outcome, or nothing.
     let mut told: HashMap<u64, Option<Outcome>> = HashMap::new();
@@ -55,11 +117,11 @@ fn kill_at_any_point() {
     let mut next = 0_u64;
     for _ in 0..points {
         let stop = AtomicBool::new(false);
-        let delay = Duration::from_micros(random.next() % 60_000);
+        let delay = Duration::from_micros(random.next() % window_us);
         let mut batch = Vec::new();
         for _ in 0..64 {
             let (sql, effect) = mark(next);
-            let proposed = scene.proposed(&sql, effect);
+            let proposed = Proposed { kind, ..scene.proposed(&sql, effect) };
             let claim = scene.ada.sign(&scene.approval(&proposed, 1).to_text().unwrap());
             by_proposal.insert(proposed.proposal.to_string(), next);
             batch.push((next, claim, proposed));
@@ -115,10 +177,14 @@ fn kill_at_any_point() {
             _ => {}
         }
     }
+    let mut found: HashMap<i64, u64> = HashMap::new();
+    for k in marks() {
+        *found.entry(k).or_default() += 1;
+    }
     let (mut double, mut lost, mut unsettled, mut unknown) = (0, 0, 0, 0);
     for k in 0..next {
-        let marks = scene.count(&format!("SELECT count(*) FROM marks WHERE k = {k}"));
         let started = starts.get(&k).copied().unwrap_or(0);
+        let marks = found.get(&i64::try_from(k).unwrap()).copied().unwrap_or(0);
         let end = ends.get(&k).map(|(_, outcome)| outcome.as_str());
         if marks > 1 || started > 1 {
             double += 1;
@@ -146,4 +212,5 @@ fn kill_at_any_point() {
     );
     assert_eq!((double, lost, unsettled), (0, 0, 0));
     assert!(starts.len() as u64 >= points / 4, "too little ran for the points to mean anything");
+    unknown
 }

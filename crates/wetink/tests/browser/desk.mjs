@@ -32,7 +32,8 @@ export class Desk extends Stage {
   async authenticator(page) {
     this.devtools = await page.context().newCDPSession(page);
     await this.devtools.send("WebAuthn.enable");
-    const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true };
+    const able = { hasResidentKey: true, hasUserVerification: true, isUserVerified: true };
+    const options = { protocol: "ctap2", transport: "internal", automaticPresenceSimulation: true, ...able };
     ({ authenticatorId: this.authenticatorId } = await this.devtools.send("WebAuthn.addVirtualAuthenticator", { options }));
   }
 
@@ -79,9 +80,28 @@ export class Desk extends Stage {
     return new URL(this.page.url()).pathname.split("/").pop();
   }
 
-  // A page that shows what changes loads itself anew; none is open while the agent acts.
+  // A page that shows what changes loads itself anew, also while one is on the way elsewhere.
+  async visit(url) {
+    await until(url, () => this.page.goto(url).then(() => true, (error) => {
+      if (/interrupted by another navigation|ERR_ABORTED/.test(error.message)) return false;
+      throw error;
+    }));
+  }
+
+  go(path) {
+    return this.visit(this.people + path);
+  }
+
+  // No page is open while the agent acts.
   leave() {
-    return this.page.goto("about:blank");
+    return this.visit("about:blank");
+  }
+
+  // Signs what the page holds and waits until the answer is there, which may load itself anew at once.
+  async sign() {
+    await this.page.locator("form[data-sign] button[type=submit]:not([disabled])").first().waitFor({ timeout: 15000 });
+    await Promise.all([this.page.waitForNavigation({ waitUntil: "commit" }), this.button().first().click()]);
+    await this.page.locator("main").waitFor();
   }
 
   async ask(body, purpose = "for the test", more = {}) {
