@@ -28,6 +28,9 @@ pub struct Page {
 /// Most rows of one page.
 const PAGE: usize = 50;
 
+/// The condition of the partial index `proposals_waiting`.
+const OPEN: &str = "state IN ('pending', 'held', 'unknown', 'approved', 'running')";
+
 const COLUMNS: &str =
     "id, revision, current, state, task, session, agent, person, target, kind, digest, artifact, effect, shown,
     purpose, decision, reasons, risk, created_ms, expires_ms, run, affected, reason, released";
@@ -107,7 +110,7 @@ impl Store {
 
     /// Proposals that wait for somebody or something, newest first.
     pub fn waiting(&self, page: Option<Page>) -> Result<Vec<ProposalRow>, StoreError> {
-        self.page("state IN ('pending', 'held', 'unknown', 'approved', 'running')", page)
+        self.page(OPEN, page)
     }
 
     /// All proposals, newest first.
@@ -140,10 +143,11 @@ impl Store {
 
     /// Proposals in a state, oldest first, at most 500. For what is left over after a restart.
     pub fn in_state(&self, state: State) -> Result<Vec<ProposalRow>, StoreError> {
-        // The state stands in the text, not in a parameter: only so a partial index can serve.
+        // The partial index serves only a question that holds its own condition, to the letter.
         let state = state.as_str();
+        let open = if OPEN.contains(&format!("'{state}'")) { OPEN } else { "1" };
         let sql = format!(
-            "SELECT {COLUMNS} FROM proposals WHERE state = '{state}' AND current = 1 ORDER BY created_ms LIMIT 500"
+            "SELECT {COLUMNS} FROM proposals WHERE {open} AND state = '{state}' AND current = 1 ORDER BY created_ms LIMIT 500"
         );
         self.many(&sql, params![])
     }
