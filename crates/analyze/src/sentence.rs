@@ -41,11 +41,23 @@ pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
         return "NOT UNDERSTOOD".to_owned();
     }
     let effect = &analysis.effect;
-    let mut hit = effect.relations.iter().filter(|r| strongest(r) == effect.verb);
+    // Locked rows and sequences that move on change no row; they lead only where there is nothing else.
+    let (aside, main): (Vec<_>, Vec<_>) =
+        effect.relations.iter().filter(|r| strongest(r) == effect.verb).partition(|r| is_aside(r));
+    let mut hit = if main.is_empty() { aside } else { main }.into_iter();
     let Some(first) = hit.next() else {
         return if effect.verb == Verb::Read { "READS no table" } else { "CHANGES the schema or a right" }.to_owned();
     };
-    let others = hit.count();
+    // The number of rows is that of all relations that change, so all of them are counted here too.
+    let weaker = effect.relations.iter().filter(|r| {
+        effect.verb > Verb::Read && strongest(r) > Verb::Read && strongest(r) != effect.verb && !is_aside(r)
+    });
+    let others = hit.count() + weaker.count();
+    if is_aside(first) {
+        let more = if others == 0 { String::new() } else { format!(" and {others} more") };
+        let what = if effect.verb == Verb::Insert { "MOVES ON the sequence" } else { "LOCKS rows of" };
+        return format!("{what} {}{more}", visible(&first.name));
+    }
     let verb = match effect.verb {
         Verb::Read => "READS",
         Verb::Insert => "ADDS",
@@ -81,6 +93,11 @@ pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
     format!("{verb}{amount} {}{more}", visible(&first.name))
 }
 
+/// A write without columns: rows are only locked, or a sequence moves on.
+fn is_aside(used: &RelationUse) -> bool {
+    matches!(strongest(used), Verb::Insert | Verb::Update) && used.writes.is_empty()
+}
+
 fn strongest(used: &RelationUse) -> Verb {
     used.verbs.iter().copied().max().unwrap_or(Verb::Read)
 }
@@ -96,6 +113,7 @@ fn clause(used: &RelationUse, all: bool) -> String {
         Verb::Update if used.writes.is_empty() => format!("locks rows of {name}"),
         Verb::Update if has(Verb::Insert) => format!("adds or changes rows of {name}{}", columns(&used.writes)),
         Verb::Update => format!("changes {rows} of {name}{}", columns(&used.writes)),
+        Verb::Insert if used.writes.is_empty() => format!("moves the sequence {name} on"),
         Verb::Insert => format!("adds rows to {name}{}", columns(&used.writes)),
         Verb::Read if used.reads.is_empty() => format!("counts rows of {name}"),
         Verb::Read => format!("reads {name}{}", columns(&used.reads)),

@@ -60,6 +60,9 @@ pub struct Relation {
     pub row_security: bool,
     /// Relations whose rows are deleted or changed when rows here are (foreign keys with CASCADE, SET NULL, SET DEFAULT).
     pub cascades_to: Vec<String>,
+    /// PostgreSQL: the same, with what each foreign key carries where.
+    #[serde(default)]
+    pub cascades: Vec<Cascade>,
     /// For views: the relations read by its definition, followed to the tables.
     pub reads_from: Vec<String>,
     /// PostgreSQL views: the query, as the server prints it. None where it is not known.
@@ -71,6 +74,34 @@ pub struct Relation {
     /// PostgreSQL: the `CREATE TRIGGER` statements of enabled triggers, one for each name in `triggers`.
     #[serde(default)]
     pub trigger_definitions: Vec<String>,
+}
+
+/// What a foreign key does to the rows that refer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carry {
+    /// Nothing, or the statement fails.
+    Nothing,
+    /// They are deleted.
+    Delete,
+    /// Their referring columns are set.
+    Set,
+}
+
+/// A foreign key that carries changes of the relation it refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cascade {
+    /// The relation that refers.
+    pub to: String,
+    /// Its referring columns.
+    pub columns: Vec<String>,
+    /// The columns they refer to.
+    pub on: Vec<String>,
+    /// When rows here are deleted.
+    pub on_delete: Carry,
+    /// When the columns referred to are changed.
+    pub on_update: Carry,
 }
 
 /// One column.

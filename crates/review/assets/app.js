@@ -24,6 +24,13 @@
     line.classList.toggle("bad", Boolean(bad));
   };
 
+  // The bytes of a line back from how it is written for reading: `⟨U+200B⟩` for what would not be seen, an arrow for a tab.
+  const read = (line) => [...line.childNodes].map((node) => {
+    if (node.className === "tab") return "\t";
+    const point = node.className === "hid" && /^⟨U\+([0-9A-F]{4,6})⟩$/.exec(node.textContent);
+    return point ? String.fromCodePoint(parseInt(point[1], 16)) : node.textContent;
+  }).join("");
+
   // What the page displays must be what the statement names, computed here and now.
   const agrees = async (form, statement) => {
     const text = new TextDecoder().decode(statement);
@@ -32,7 +39,8 @@
     const artifact = unb64(box.dataset.artifact);
     const digest = hex(await sha256(artifact));
     const named = /^artifact: sha256:([0-9a-f]{64})$/m.exec(text);
-    return named !== null && named[1] === digest && $(".digest .data", box).textContent === "sha256:" + digest;
+    const shown = hex(await sha256(enc.encode($$("[data-code] .ln code", box).map(read).join("\n"))));
+    return named !== null && named[1] === digest && shown === digest && $(".digest .data", box).textContent === "sha256:" + digest;
   };
 
   const arm = async (form) => {
@@ -134,15 +142,25 @@
     const here = $("[data-proposal]");
     const list = $("[data-list], [data-live-note]");
     const source = new EventSource(feed);
-    source.addEventListener("change", (event) => {
-      const id = event.data.split(" ")[0];
-      const mine = (here && (id === here.dataset.proposal || id === "some")) || (!here && list);
+    const changed = () => {
       const typing = document.activeElement && /INPUT|TEXTAREA|SELECT/.test(document.activeElement.tagName);
-      if (!mine) return;
       if (!typing) return location.reload();
       document.title = "• " + document.title.replace(/^• /, "");
       const note = $("[data-live-note]");
       if (note) note.hidden = false;
+    };
+    source.addEventListener("change", (event) => {
+      const id = event.data.split(" ")[0];
+      if ((here && (id === here.dataset.proposal || id === "some")) || (!here && list)) changed();
+    });
+    // What happened before the feed was there, or while it was away, is looked up as soon as it is.
+    const states = (from) => $$("[data-state]", from).map((one) => one.dataset.state).join("\n");
+    source.addEventListener("open", async () => {
+      if (!here && !list) return;
+      const answer = await fetch(location.href).catch(() => null);
+      if (!answer || !answer.ok || answer.redirected) return;
+      const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (states(now) !== states(document)) changed();
     });
     addEventListener("pagehide", () => source.close());
   }
@@ -173,13 +191,20 @@
       at = Math.min(Math.max(at + step, 0), items.length - 1);
       items[at].focus();
     };
-    const go = (selector) => { const to = $(selector); if (to) { to.scrollIntoView({ block: "center" }); to.focus(); } };
+    const go = (...selectors) => {
+      const to = selectors.map((selector) => $(selector)).find((one) => one && !one.disabled);
+      if (!to) return;
+      const fold = to.closest("details");
+      if (fold) fold.open = true;
+      to.scrollIntoView({ block: "center" });
+      to.focus();
+    };
     addEventListener("keydown", (event) => {
       if (!on.checked || event.ctrlKey || event.metaKey || event.altKey || /INPUT|TEXTAREA|SELECT/.test(event.target.tagName) || help.open) return;
       const keys = {
         j: () => move(1), k: () => move(-1), o: () => at >= 0 && items[at].click(),
-        a: () => go("form[data-sign] button"), c: () => go("form[action$='/changes'] input"), x: () => go("form[action$='/reject'] input"),
-        "/": () => go("form[method=get] input"), "?": () => help.showModal(),
+        a: () => go("[data-arm-input]", "form[data-sign] button"), c: () => go("form[action$='/changes'] input"), x: () => go("form[action$='/reject'] input"),
+        "/": () => go("#filter", "form[method=get] input"), "?": () => help.showModal(),
       };
       if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
     });

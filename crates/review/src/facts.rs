@@ -2,7 +2,7 @@
 //!
 //! INVARIANT (INV4): nothing here reads `purpose`. The agent's words cannot change a fact, its order or its tone.
 
-use artifact::effect::{Grade, RelationUse};
+use artifact::effect::{Grade, RelationUse, Verb};
 use wire::api::{FindingView, Status};
 use wire::people::{ReviewView, Risk};
 use wire::target::{Address, Registration};
@@ -67,7 +67,9 @@ pub(crate) fn facts(view: &ReviewView) -> Facts {
         band.push(scope.to_owned());
     }
     let limit = match ceiling.and_then(|c| c.strip_prefix("rows<=")) {
-        Some(rows) => format!("Stops and rolls back above {rows} rows."),
+        // A ceiling holds rows that change; a read has none, and a definition is not counted in rows.
+        Some(_) if view.effect.is_read_only() || view.effect.verb == Verb::Define => counted_note(view),
+        Some(rows) => format!("Stops and rolls back above {rows} {}.", if rows == "1" { "row" } else { "rows" }),
         None if view.effect.commits_itself => "Commits by itself; no ceiling can hold it.".to_owned(),
         None => counted_note(view),
     };

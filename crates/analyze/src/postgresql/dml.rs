@@ -111,7 +111,7 @@ impl<'a> Walker<'a, '_> {
         for name in relation.columns.iter().map(|c| owned(&c.name)) {
             let found = name.split_once('.').and_then(|(schema, name)| self.names.find_relation(schema, name));
             if let Some(sequence) = found {
-                self.draft.claim_write(&sequence.name, Verb::Insert, "*");
+                self.draft.claim(&sequence.name, Verb::Insert);
                 self.draft.note(Code::SequenceAdvanced, None, format!("{} moves on.", quoted(&sequence.name)));
             }
         }

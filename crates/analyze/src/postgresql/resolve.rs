@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use artifact::catalog::{Catalog, Function, Operator, Relation, RelationKind, Volatility};
+use artifact::catalog::{Carry, Catalog, Function, Operator, Relation, RelationKind, Volatility};
 use artifact::effect::Verb;
 use artifact::has_hidden;
 
@@ -124,13 +124,14 @@ impl<'a> Resolver<'a> {
             expressions(relation, &relation.checks, draft);
         }
         let mut seen = BTreeSet::new();
-        self.consequences(relation, verb, span, &mut seen, draft);
+        self.consequences(relation, verb, columns, span, &mut seen, draft);
     }
 
     fn consequences(
         &self,
         relation: &'a Relation,
         verb: Verb,
+        columns: &[String],
         span: Span,
         seen: &mut BTreeSet<(&'a str, Verb)>,
         draft: &mut Draft,
@@ -158,8 +159,12 @@ impl<'a> Resolver<'a> {
             let sentence = format!("Row-level security is on for {}.", quoted(&relation.name));
             draft.note(Code::RowSecurity, None, sentence);
         }
-        let follow = |name: &String, verb: Verb, seen: &mut _, draft: &mut Draft| match self.catalog.relation(name) {
-            Some(next) => self.consequences(next, verb, span, seen, draft),
+        let every = ["*".to_owned()];
+        let follow = |name: &String, verb: Verb, columns: &[String], seen: &mut _, draft: &mut Draft| match self
+            .catalog
+            .relation(name)
+        {
+            Some(next) => self.consequences(next, verb, columns, span, seen, draft),
             None => draft.note(Code::UnknownRelation, span, format!("The target has no relation {}.", quoted(name))),
         };
         match relation.kind {
@@ -170,21 +175,45 @@ impl<'a> Resolver<'a> {
                 for behind in &relation.reads_from {
                     draft.claim_read(behind, "*");
                     draft.claim_write(behind, verb, "*");
-                    follow(behind, verb, seen, draft);
+                    follow(behind, verb, &every, seen, draft);
                 }
             }
             RelationKind::Table | RelationKind::MaterializedView | RelationKind::Sequence => {}
         }
-        if matches!(verb, Verb::Update | Verb::Delete | Verb::Define) {
+        if !relation.cascades.is_empty() {
+            for key in &relation.cascades {
+                let touched = columns.iter().any(|c| c == "*" || key.on.contains(c));
+                let carried = match verb {
+                    Verb::Delete | Verb::Define => key.on_delete,
+                    Verb::Update if touched => key.on_update,
+                    Verb::Update | Verb::Insert | Verb::Read => Carry::Nothing,
+                };
+                if carried == Carry::Nothing {
+                    continue;
+                }
+                let sentence =
+                    format!("A foreign key carries changes of {} on to {}.", quoted(&relation.name), quoted(&key.to));
+                draft.note(Code::Cascades, span, sentence);
+                if carried == Carry::Delete {
+                    draft.claim(&key.to, Verb::Delete);
+                    follow(&key.to, Verb::Delete, &[], seen, draft);
+                } else {
+                    for column in &key.columns {
+                        draft.claim_write(&key.to, Verb::Update, column);
+                    }
+                    follow(&key.to, Verb::Update, &key.columns, seen, draft);
+                }
+            }
+        } else if matches!(verb, Verb::Update | Verb::Delete | Verb::Define) {
             for next in &relation.cascades_to {
                 let sentence =
                     format!("Foreign keys carry changes of {} on to {}.", quoted(&relation.name), quoted(next));
                 draft.note(Code::Cascades, span, sentence);
                 draft.claim_write(next, Verb::Update, "*");
-                follow(next, Verb::Update, seen, draft);
+                follow(next, Verb::Update, &every, seen, draft);
                 if verb != Verb::Update {
                     draft.claim(next, Verb::Delete);
-                    follow(next, Verb::Delete, seen, draft);
+                    follow(next, Verb::Delete, &[], seen, draft);
                 }
             }
         }

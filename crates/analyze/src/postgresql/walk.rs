@@ -288,11 +288,13 @@ impl<'a> Walker<'a, '_> {
             return self.unsupported("a sequence named by a computed value", span);
         };
         let Some(sequence) = self.names.relation(&schema, &relation, span, self.draft) else { return };
-        self.names.read(sequence, "*", self.draft);
         if writes {
-            self.names.write(sequence, Verb::Update, &["*".to_owned()], span, self.draft);
+            // No row of a table: a verb without columns.
+            self.draft.claim(&sequence.name, Verb::Insert);
             let sentence = format!("{} moves on.", quoted(&sequence.name));
             self.draft.note(Code::SequenceAdvanced, span, sentence);
+        } else {
+            self.names.read(sequence, "*", self.draft);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a PostgreSQL database says about itself. A handful of queries, whatever the number of relations.
 
-use artifact::catalog::{Catalog, Column, Function, Operator, Relation, RelationKind, Volatility};
+use artifact::catalog::{Cascade, Catalog, Column, Function, Operator, Relation, RelationKind, Volatility};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgConnection;
@@ -32,6 +32,13 @@ SELECT json_build_object(
       UNION ALL SELECT pg_get_expr(p.polwithcheck, p.polrelid) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polwithcheck IS NOT NULL) x(sql)), '[]') END,
   'cascades_to', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(DISTINCT fn.nspname || '.' || fc.relname) FROM pg_constraint k
       JOIN pg_class fc ON fc.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = fc.relnamespace
+      WHERE k.confrelid = c.oid AND k.contype = 'f' AND (k.confdeltype IN ('c','n','d') OR k.confupdtype IN ('c','n','d'))), '[]') END,
+  'cascades', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(json_build_object('to', fn.nspname || '.' || fc.relname,
+      'columns', (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)),
+      'on', (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey)),
+      'on_delete', CASE WHEN k.confdeltype = 'c' THEN 'delete' WHEN k.confdeltype IN ('n', 'd') THEN 'set' ELSE 'nothing' END,
+      'on_update', CASE WHEN k.confupdtype IN ('c', 'n', 'd') THEN 'set' ELSE 'nothing' END))
+      FROM pg_constraint k JOIN pg_class fc ON fc.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = fc.relnamespace
       WHERE k.confrelid = c.oid AND k.contype = 'f' AND (k.confdeltype IN ('c','n','d') OR k.confupdtype IN ('c','n','d'))), '[]') END,
   'definition', CASE WHEN own OR c.relkind NOT IN ('v', 'm') THEN NULL ELSE pg_get_viewdef(c.oid) END,
   'reads_from', CASE WHEN own OR c.relkind NOT IN ('v', 'm') THEN '[]' ELSE coalesce((
@@ -84,6 +91,7 @@ struct RelationRow {
     rules: Vec<String>,
     checks: Vec<String>,
     cascades_to: Vec<String>,
+    cascades: Vec<Cascade>,
     definition: Option<String>,
     reads_from: Vec<String>,
 }
@@ -139,6 +147,7 @@ fn relation(row: RelationRow) -> Relation {
         rules: row.rules,
         row_security: row.row_security,
         cascades_to: row.cascades_to,
+        cascades: row.cascades,
         reads_from: row.reads_from,
         definition: row.definition,
         checks: row.checks,

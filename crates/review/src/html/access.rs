@@ -75,23 +75,26 @@ pub(crate) fn enroll_page() -> Markup {
 
 pub(crate) fn enroll_ceremony(challenge: &EnrollChallenge, token: &str) -> Markup {
     let token = html! { input type="hidden" name="token" value=(token); };
-    ceremony(
-        challenge,
-        "/enroll/finish",
-        &token,
-        "Your name goes into the log with everything you sign. The key stays on your device.",
-        "wetink key enroll YOUR-NAME --token TOKEN",
-    )
+    let note = "Your name goes into the log with everything you sign. The key stays on your device.";
+    let otherwise = ("With an SSH key, in a terminal: ", "wetink key enroll YOUR-NAME --token TOKEN");
+    ceremony(challenge, "/enroll/finish", &token, note, otherwise)
 }
 
 /// Somebody the gateway does not know makes a passkey, which an admin may then grant.
 pub(crate) fn join_page(challenge: &EnrollChallenge) -> Markup {
     let note =
         "The key stays on your device. It opens nothing until an admin of this gateway has signed a grant of it.";
-    ceremony(challenge, "/join", &html! {}, note, "wetink key show")
+    let otherwise = ("With an SSH key, an admin who has your public key: ", "wetink key grant YOUR-NAME YOUR-KEY.pub");
+    ceremony(challenge, "/join", &html! {}, note, otherwise)
 }
 
-fn ceremony(challenge: &EnrollChallenge, action: &str, hidden: &Markup, note: &str, command: &str) -> Markup {
+fn ceremony(
+    challenge: &EnrollChallenge,
+    action: &str,
+    hidden: &Markup,
+    note: &str,
+    (otherwise, command): (&str, &str),
+) -> Markup {
     page(
         None,
         At::Elsewhere,
@@ -108,7 +111,7 @@ fn ceremony(challenge: &EnrollChallenge, action: &str, hidden: &Markup, note: &s
                         input name="person" type="text" required autocomplete="username" maxlength="60" value=(line(&challenge.user_name)); }
                     p.check role="status" data-check hidden {}
                     button.primary.needs-js type="submit" disabled { "Make a passkey" }
-                    noscript { p { "A passkey needs JavaScript. With an SSH key use " code { (command) } " in a terminal." } }
+                    noscript { p { "A passkey needs JavaScript. " (otherwise) code { (command) } } }
                 }
             }
         },

@@ -52,7 +52,7 @@ pub(crate) fn queue_page(who: &Person, filter: QueueFilter, rows: &[QueueRow], n
 
 fn entry(row: &QueueRow, now: Timestamp) -> Markup {
     html! {
-        li data-item class=(if row.risk == wire::people::Risk::High { "high" } else { "" }) {
+        li data-item data-state={ (row.id) " " (status_words(row.status)) } class=(if row.risk == wire::people::Risk::High { "high" } else { "" }) {
             a href={ "/r/" (row.id) } {
                 span.line {
                     (risk_chip(row.risk))

@@ -22,7 +22,7 @@ pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, 
         At::Queue,
         &format!("{} r{}", view.row.id, view.row.revision),
         html! {
-            article class=(layout) data-proposal=(view.row.id) data-region {
+            article class=(layout) data-proposal=(view.row.id) data-state=(status_words(view.row.status)) data-region {
                 p.crumbs {
                     a href="/" { "‹ Queue" }
                     span.mono { (view.row.id) " r" (view.row.revision) }

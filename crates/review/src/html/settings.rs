@@ -3,6 +3,7 @@
 use artifact::Timestamp;
 use maud::{Markup, html};
 use wire::people::{KeyRequest, Overview, Person};
+use wire::socket::Registry;
 
 use super::{At, environment_chip, page};
 use crate::facts::place;
@@ -32,7 +33,7 @@ pub(crate) fn settings_page(who: &Person, overview: &Overview, asking: &[KeyRequ
                         }
                     }
                 } } }
-                @if !asking.is_empty() { (asking_list(asking, now)) }
+                @if !asking.is_empty() { (asking_list(asking, registry, now)) }
                 @if admin { details { summary { "Add a key" }
                     form method="post" action="/grants" {
                         input type="hidden" name="grant" value="key";
@@ -79,12 +80,15 @@ pub(crate) fn settings_page(who: &Person, overview: &Overview, asking: &[KeyRequ
 }
 
 /// Who asks to be let in. The words are the only thing here that the newcomer did not choose.
-fn asking_list(asking: &[KeyRequest], now: Timestamp) -> Markup {
+fn asking_list(asking: &[KeyRequest], registry: &Registry, now: Timestamp) -> Markup {
+    // Names that differ in case only count as one person.
+    let known = |name: &str| registry.keys.iter().any(|k| k.person.to_lowercase() == name.to_lowercase());
     html! {
         h3 { "Asking to be let in" }
         ul.rows { @for request in asking { li {
             div { strong { (marked(&request.person)) } " " span.mono { (request.words) }
-                p.dim { "asked " (clock(request.asked_at, Some(now))) " · ask them for the words by another way before you sign" } }
+                p.dim { "asked " (clock(request.asked_at, Some(now))) " · ask them for the words by another way before you sign" }
+                @if known(&request.person) { p.warn { "Somebody of this name is known here. This key would sign as them." } } }
             form.inline method="post" action="/grants" {
                 input type="hidden" name="grant" value="key";
                 input type="hidden" name="person" value=(request.person);

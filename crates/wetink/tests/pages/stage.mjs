@@ -56,7 +56,13 @@ export class Stage {
     await this.ended;
   }
 
-  go(path) { return this.page.goto(this.people + path); }
+  // A page that shows what changes loads itself anew, also while one is on the way elsewhere.
+  go(path) {
+    return until(path, () => this.page.goto(this.people + path).then(() => true, (error) => {
+      if (/interrupted by another navigation|ERR_ABORTED/.test(error.message)) return false;
+      throw error;
+    }));
+  }
   press(selector) { return this.page.locator(selector).first().click(); }
   text(selector = "main") { return this.page.locator(selector).first().innerText(); }
   unfold() { return this.page.locator("details").evaluateAll((all) => all.forEach((one) => { one.open = true; })); }
@@ -64,7 +70,7 @@ export class Stage {
   // Signs what the page holds and waits for the page that follows.
   async sign() {
     await this.page.locator("form[data-sign] button[type=submit]:not([disabled])").first().waitFor({ timeout: 15000 });
-    await Promise.all([this.page.waitForNavigation(), this.press("form[data-sign] button[type=submit]")]);
+    await Promise.all([this.page.waitForNavigation({ waitUntil: "commit" }), this.press("form[data-sign] button[type=submit]")]);
   }
 
   // A request of the agent over plain HTTP.

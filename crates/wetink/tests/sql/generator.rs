@@ -344,7 +344,7 @@ impl Making<'_> {
                 format!("SELECT log_it('t{n}')")
             }
             5 => {
-                self.need("ticket_numbers", Verb::Update, None);
+                self.need("ticket_numbers", Verb::Insert, None);
                 "SELECT nextval('ticket_numbers')".to_owned()
             }
             6 => {
