@@ -80,7 +80,7 @@ fn each_bend_is_refused_for_its_own_reason() {
         ("the type in capitals", "it is for another ceremony", |a| put(a, "webauthn.get", "WebAuthn.get")),
         ("another challenge", "it is about another text", |a| put(a, "challenge\":\"", "challenge\":\"A")),
         ("an empty challenge", "it is about another text", |a| {
-            put(a, "challenge\":\"", "challenge\":\"\",\"rest\":\"")
+            put(a, "challenge\":\"", "challenge\":\"\",\"rest\":\"");
         }),
         ("a padded challenge", "it is about another text", |a| put(a, "\",\"origin", "=\",\"origin")),
         ("another origin", "it was made at another address", |a| put(a, "desk.", "evil.")),
