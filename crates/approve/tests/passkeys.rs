@@ -263,10 +263,6 @@ const ORDER: [u8; 32] = [
     0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-fn is_high(s: &[u8]) -> bool {
-    s.len() == 33 || (s.len() == 32 && s[0] >= 0x7f)
-}
-
 /// `ORDER - s`, as a DER integer.
 fn other_half(s: &[u8]) -> Vec<u8> {
     let mut padded = [0_u8; 32];
@@ -338,7 +334,7 @@ fn either_half_of_s_is_accepted_and_neither_fits_another_text() {
         let (r, s) = numbers(&good.signature);
         let other = other_half(&s);
         assert_eq!(other_half(&other), s);
-        *(if is_high(&s) { &mut high } else { &mut low }) += 1;
+        *(if (s.len(), &s) > (other.len(), &other) { &mut high } else { &mut low }) += 1;
         let turned = Parts { signature: der(&r, &other), ..good.clone() };
         for parts in [&good, &turned] {
             assert_eq!(verify(&device, TEXT, &parts.claim()), Ok(Assurance::Hardware));

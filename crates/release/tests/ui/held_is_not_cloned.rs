@@ -1,0 +1,4 @@
+fn again(held: &release::Held) -> release::Held {
+    held.clone()
+}
+fn main() {}

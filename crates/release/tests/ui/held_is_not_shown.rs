@@ -1,0 +1,7 @@
+fn debug(held: &release::Held) -> String {
+    format!("{held:?}")
+}
+fn display(held: &release::Held) -> String {
+    format!("{held}")
+}
+fn main() {}

@@ -1,0 +1,4 @@
+fn guess(masks: &release::MaskKey) -> String {
+    masks.token("people.email", "ada@example.com")
+}
+fn main() {}
