@@ -5,6 +5,8 @@
 
 mod ask;
 mod envelope;
+#[cfg(feature = "conformance")]
+mod fixtures;
 mod handler;
 mod tasks;
 mod tools;
@@ -34,6 +36,8 @@ pub(crate) const METHODS: [&str; 8] =
 /// `/mcp`.
 pub(crate) fn routes<D: Door>(surface: Surface<D>, config: &IntakeConfig) -> Router {
     let agents = Agents::new(surface, config);
+    #[cfg(feature = "conformance")]
+    let agents = fixtures::Fixtures(agents);
     // Host and Origin are checked in front, for HTTP as well; two lists would drift apart.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)

@@ -1,14 +1,15 @@
 //! The MCP conformance suite against the product's agents' door, at the newest revision and at the one that most hosts speak.
 //!
 //! What the suite wants and the product does not offer stands in a baseline with its reason. It is strict: a scenario that is
-//! listed and passes fails the run. The slow lane: `cargo xtask test --slow`.
+//! listed and passes fails the run. A second build puts the suite's fixtures before the same handler.
+//! Every check is in `target/conformance/checks` afterwards. The slow lane: `cargo xtask test --slow`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod machine;
 mod support;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use machine::{Machine, WETINK};
@@ -42,8 +43,23 @@ fn the_product_conforms_where_it_can() {
         }
         std::fs::write(&brought, SUITE.join(" ")).unwrap();
     }
+    let built = with_fixtures(&folder);
+    for (build, machine) in [("", Machine::start()), ("fixtures-", Machine::start_as(built))] {
+        conforms(&folder, &machine, build);
+    }
+}
+
+/// The same binary with the suite's fixtures before its handler, in a target folder of its own.
+fn with_fixtures(folder: &Path) -> PathBuf {
+    let target = folder.join("build");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "-p", "wetink", "--features", "conformance", "--target-dir"]).arg(&target);
+    assert!(build.status().unwrap().success(), "the build with fixtures");
+    target.join("debug/wetink")
+}
+
+fn conforms(folder: &Path, machine: &Machine, build: &str) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let machine = Machine::start();
     let pass = machine.furnish();
     let node = folder.join("node_modules/node/bin/node");
     let mut proxy = Command::new(&node)
@@ -62,13 +78,16 @@ fn the_product_conforms_where_it_can() {
             .args(["server", "--suite", "all", "--spec-version", revision])
             .args(["--url", &format!("http://127.0.0.1:{}/mcp", port.trim())])
             .arg("-o")
-            .arg(machine.path(revision))
+            .arg(folder.join(format!("checks/{build}{revision}")))
             .arg("--expected-failures")
-            .arg(here.join(format!("baseline-{revision}.yml")))
+            .arg(here.join(format!("baseline-{build}{revision}.yml")))
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(out.status.success(), "{revision}:\n{text}\n{}", String::from_utf8_lossy(&out.stderr));
-        println!("conformance {revision}: {}", text.lines().rev().find(|l| l.contains("passed")).unwrap_or_default());
+        assert!(out.status.success(), "{build}{revision}:\n{text}\n{}", String::from_utf8_lossy(&out.stderr));
+        println!(
+            "conformance {build}{revision}: {}",
+            text.lines().rev().find(|l| l.contains("passed")).unwrap_or_default()
+        );
     }
 }

@@ -29,8 +29,13 @@ impl Drop for Machine {
 
 impl Machine {
     pub fn start() -> Self {
+        Self::start_as(WETINK)
+    }
+
+    /// With another build of the binary as the gateway.
+    pub fn start_as(binary: impl AsRef<std::ffi::OsStr>) -> Self {
         let folder = Folder::new();
-        let mut up = Command::new(WETINK)
+        let mut up = Command::new(binary)
             .args(["up", "--people", "127.0.0.1:0", "--agents", "127.0.0.1:0", "--json", "--dir"])
             .arg(folder.0.join("home"))
             .stdout(Stdio::piped())
