@@ -50,6 +50,9 @@ pub struct Relation {
     pub kind: RelationKind,
     /// Its columns in order.
     pub columns: Vec<Column>,
+    /// Columns of its primary key; empty where there is none.
+    #[serde(default)]
+    pub key: Vec<String>,
     /// Rows by the planner's estimate, where the target has one.
     pub rows_estimate: Option<u64>,
     /// Names of triggers that fire on writes.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, canonical};
 
+/// Most rows changed by one run whose old contents are kept, so that they can be put back.
+pub const UNDO_ROWS_MAX: u64 = 500;
+
 /// What is done to a relation, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

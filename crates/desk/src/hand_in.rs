@@ -230,8 +230,8 @@ impl Desk {
             artifact: ground.artifact.text().to_owned(),
             effect: ground.examined.analysis.effect.clone(),
         };
-        match self.inner.link.ask(&Request::Preview { proposed }).await {
-            Ok(Answer::Preview { rows, of }) => Ok(Some(Rows { grade: Grade::RanAndRolledBack, count: rows, of })),
+        match self.inner.link.ask(&Request::Preview { proposed, sample: false }).await {
+            Ok(Answer::Preview { rows, of, .. }) => Ok(Some(Rows { grade: Grade::RanAndRolledBack, count: rows, of })),
             Ok(_) => Err(DeskError::from(LinkError::Protocol).into()),
             // The target would not do it (a constraint, a right, a lock). The agent learns that it failed, not how.
             Err(LinkError::Refused { code: wire::socket::Refused::TargetFailed, .. }) => {

@@ -9,7 +9,7 @@ use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
 use wire::people::{
     AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PersonError,
-    QueueRow, ReviewView, Selection, SignedGrant, ToSign,
+    QueueRow, ReviewView, RowsView, Selection, SignedGrant, ToSign,
 };
 use wire::socket::{Answer, Proposed, Refused, Registry, Request};
 
@@ -112,6 +112,7 @@ impl Desk {
         });
         let id = row.id;
         let history = self.view(move |store| store.history(id)).await?;
+        let undo_rows = history.iter().rev().find_map(|e| kept_rows(&e.body)).filter(|_| row.run.is_some());
         let history = history.iter().filter_map(|e| history_line(&e.body)).collect();
         Ok(ReviewView {
             artifact: row.artifact.clone(),
@@ -132,6 +133,7 @@ impl Desk {
             arm: row.shown.arm.clone(),
             history,
             run: row.run,
+            undo_rows,
             reason: row.reason.clone(),
             released: row.released.clone(),
             row: Self::queue_row(&row, &registry),
@@ -157,6 +159,21 @@ impl Desk {
         }
         self.review(self.row(id, None).await?).await
     }
+}
+
+fn not_taken(error: NotTaken) -> PersonError {
+    match error {
+        NotTaken::Refused(refusal, sentence) => {
+            person_error(refusal.code(), format!("{sentence} {}", refusal.advice()).trim().to_owned())
+        }
+        NotTaken::Desk(error) => error.into(),
+    }
+}
+
+/// Rows that can be put back, as the entry that settled the run says.
+fn kept_rows(body: &str) -> Option<u64> {
+    let entry = Entry::parse(body.as_bytes()).ok().filter(|entry| entry.event == EventKind::Settled)?;
+    entry.facts.get("undo")?.parse().ok()
 }
 
 /// One line of a proposal's history, from its log entry.
@@ -321,13 +338,46 @@ impl People for Desk {
             address: String::new(),
         };
         let taken = self.hand_in(&author, row.task, &row.target, &body, "written by the reviewer", Some(id)).await;
-        let row = taken.map_err(|error| match error {
-            NotTaken::Refused(refusal, sentence) => {
-                person_error(refusal.code(), format!("{sentence} {}", refusal.advice()).trim().to_owned())
-            }
-            NotTaken::Desk(error) => error.into(),
-        })?;
-        self.review(row).await
+        self.review(taken.map_err(not_taken)?).await
+    }
+
+    async fn rows(&self, _who: &Person, id: ProposalId) -> Result<RowsView, PersonError> {
+        let row = self.row(id, None).await?;
+        if !row.state.can_be_signed() {
+            return Err(decided(&row));
+        }
+        let proposed = Proposed {
+            proposal: row.id,
+            revision: row.revision,
+            target: row.target.clone(),
+            kind: row.kind,
+            artifact: row.artifact.clone(),
+            effect: row.effect.clone(),
+        };
+        let request = Request::Preview { proposed, sample: true };
+        let answer = self.inner.link.ask(&request).await.map_err(DeskError::from)?;
+        let Answer::Preview { rows, of, sample } = answer else {
+            return Err(DeskError::from(LinkError::Protocol).into());
+        };
+        Ok(RowsView { proposal: row.id, rows, of, sample })
+    }
+
+    async fn undo(&self, who: &Person, run: RunId) -> Result<ReviewView, PersonError> {
+        let row = self.row_of_run(run).await?;
+        let request = Request::Undo { run, person: who.name.clone() };
+        let answer = self.inner.link.ask(&request).await.map_err(DeskError::from)?;
+        let Answer::Text { text } = answer else { return Err(DeskError::from(LinkError::Protocol).into()) };
+        let author = Author {
+            agent: false,
+            name: who.name.clone(),
+            person: who.name.clone(),
+            // A session of its own: the way back holds old values, which no agent was given.
+            session: SessionId::random(),
+            address: String::new(),
+        };
+        let purpose = format!("puts back what run {run} of proposal {} changed", row.id);
+        let taken = self.hand_in(&author, row.task, &row.target, &text, &purpose, None).await;
+        self.review(taken.map_err(not_taken)?).await
     }
 
     async fn held(&self, who: &Person, run: RunId) -> Result<HeldView, PersonError> {

@@ -2,7 +2,7 @@ use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
 use wire::frame::{self, FrameError};
-use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIMIT, Report};
+use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, Job, ORDER_LIMIT, Order, REPORT_LIMIT, Report};
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
@@ -10,6 +10,21 @@ use crate::{confine, postgresql, sqlite, sqlite_catalog};
 
 /// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
 pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
+
+/// How a job is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// Rolled back whatever happens, to learn what it does.
+    Trial {
+        /// With some of the rows before and after.
+        sample: bool,
+    },
+    /// Committed, if no more rows are changed.
+    Once {
+        /// Most rows changed.
+        ceiling: u64,
+    },
+}
 
 /// The whole life of an executor process. Standard input carries the order, standard output the reports.
 pub fn main() -> ExitCode {
@@ -26,7 +41,7 @@ pub fn main() -> ExitCode {
     };
     let target = match &order {
         Order::Catalog { target } | Order::Resolve { target, .. } => target,
-        Order::Preview { job } | Order::Run { job, .. } => &job.target,
+        Order::Preview { job, .. } | Order::Run { job, .. } => &job.target,
     };
     if let Err(detail) = confine::second(&target.address) {
         drop(stdin);
@@ -91,18 +106,18 @@ fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<
                 }
             }
         }
-        Order::Preview { job } | Order::Run { job, .. } => {
-            registered(&job.target)?;
-            if job.kind != job.target.kind() {
-                return Err(failed(FailCode::BadOrder, "the artifact is of another kind than the target takes"));
-            }
-            let ceiling = if let Order::Run { ceiling_rows, .. } = order { Some(*ceiling_rows) } else { None };
-            match &job.target.address {
-                Address::Sqlite { path } => sqlite::run(path, job, ceiling, commit),
-                Address::Postgresql { .. } => {
-                    postgresql::block_on(postgresql::perform(job, credential, ceiling, commit))
-                }
-            }
-        }
+        Order::Preview { job, sample } => meet(job, Way::Trial { sample: *sample }, credential, commit),
+        Order::Run { job, ceiling_rows } => meet(job, Way::Once { ceiling: *ceiling_rows }, credential, commit),
+    }
+}
+
+fn meet(job: &Job, way: Way, credential: &[u8], commit: &mut Commit<'_>) -> Result<Report, Report> {
+    registered(&job.target)?;
+    if job.kind != job.target.kind() {
+        return Err(failed(FailCode::BadOrder, "the artifact is of another kind than the target takes"));
+    }
+    match &job.target.address {
+        Address::Sqlite { path } => sqlite::run(path, job, way, commit),
+        Address::Postgresql { .. } => postgresql::block_on(postgresql::perform(job, credential, way, commit)),
     }
 }

@@ -8,9 +8,11 @@
 
 mod child;
 mod confine;
+mod image;
 mod postgresql;
 mod sqlite;
 mod sqlite_catalog;
+mod sqlite_image;
 mod sqlite_lock;
 
 pub use child::{Commit, main, perform};

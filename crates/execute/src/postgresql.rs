@@ -6,6 +6,7 @@
 
 mod catalog;
 mod fence;
+mod image;
 mod mint;
 mod session;
 
@@ -14,10 +15,11 @@ use std::time::Instant;
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
-use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
+use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet, Sample, Undo};
 use wire::target::{Address, Registration, Rights};
 
-use crate::child::{Commit, failed};
+use crate::child::{Commit, Way, failed};
+use crate::image::Images;
 use mint::Minted;
 use session::{login, not_ours, quote, run, strings};
 
@@ -32,31 +34,26 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Report>>) -> Resu
     runtime.map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?.block_on(work)
 }
 
-/// Runs the job with the registered login's rights, or as a role minted for it. Without a ceiling it is a trial: rolled
-/// back whatever happens.
-pub(crate) async fn perform(
-    job: &Job,
-    credential: &[u8],
-    ceiling: Option<u64>,
-    commit: &mut Commit<'_>,
-) -> Result<Report, Report> {
+/// Runs the job with the registered login's rights, or as a role minted for it.
+pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
     let Address::Postgresql { mirror, rights, .. } = &job.target.address else { return Err(not_ours()) };
+    let trial = matches!(way, Way::Trial { .. });
     match rights {
         Rights::Login => {
             let mut db = login(&job.target, credential, &job.signer).await?;
-            let of = if ceiling.is_none() { count_of_written(&mut db, job).await } else { None };
+            let of = if trial { count_of_written(&mut db, job).await } else { None };
             if let Some(role) = mirror {
                 // The login is a member of this role only, so falling back to it gains nothing.
                 run(&mut db, &format!("SET ROLE {}", quote(role))).await?;
             }
-            attempt(&mut db, job, ceiling, of, commit).await
+            attempt(&mut db, job, way, of, &mut Reader::Login { credential, session: None }, commit).await
         }
         Rights::Minted => {
             let mut minted = Minted::make(job, credential).await?;
-            let of = if ceiling.is_none() { count_of_written(minted.minter(), job).await } else { None };
+            let of = if trial { count_of_written(minted.minter(), job).await } else { None };
             let done = async {
                 let mut db = minted.connect(job).await?;
-                attempt(&mut db, job, ceiling, of, commit).await
+                attempt(&mut db, job, way, of, &mut Reader::Minter(&mut minted), commit).await
             };
             let done = done.await;
             minted.drop().await;
@@ -65,11 +62,38 @@ pub(crate) async fn perform(
     }
 }
 
+/// Who reads old rows while the change is open. Never the session that ran the artifact.
+enum Reader<'a> {
+    /// A second session of the registered login, made when it is needed.
+    Login { credential: &'a [u8], session: Option<PgConnection> },
+    /// The session that minted the role.
+    Minter(&'a mut Minted),
+}
+
+impl Reader<'_> {
+    async fn session(&mut self, job: &Job) -> Option<&mut PgConnection> {
+        match self {
+            Self::Minter(minted) => Some(minted.minter()),
+            Self::Login { credential, session } => {
+                if session.is_none() {
+                    let mut db = login(&job.target, credential, &job.signer).await.ok()?;
+                    if let Address::Postgresql { mirror: Some(role), .. } = &job.target.address {
+                        run(&mut db, &format!("SET ROLE {}", quote(role))).await.ok()?;
+                    }
+                    *session = Some(db);
+                }
+                session.as_mut()
+            }
+        }
+    }
+}
+
 async fn attempt(
     db: &mut PgConnection,
     job: &Job,
-    ceiling: Option<u64>,
+    way: Way,
     of: Option<u64>,
+    reader: &mut Reader<'_>,
     commit: &mut Commit<'_>,
 ) -> Result<Report, Report> {
     let read_only = job.effect.is_read_only();
@@ -88,13 +112,18 @@ async fn attempt(
     let changed = if read_only { 0 } else { changed_rows(db).await?.max(tag_rows) };
     origins(db, &mut result, &sources).await?;
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let Some(ceiling) = ceiling else {
-        run(db, "ROLLBACK").await?;
-        return Ok(Report::Preview { rows: if read_only { result.total_rows } else { changed }, of });
+    let ceiling = match way {
+        Way::Once { ceiling } => ceiling,
+        Way::Trial { sample } => {
+            let sample =
+                if sample { sampled(db, reader, job, transaction.as_deref().unwrap_or_default()).await } else { None };
+            run(db, "ROLLBACK").await?;
+            return Ok(Report::Preview { rows: if read_only { result.total_rows } else { changed }, of, sample });
+        }
     };
     if read_only {
         run(db, "ROLLBACK").await?;
-        return Ok(Report::Done { affected: 0, result, elapsed_ms });
+        return Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None });
     }
     if changed > ceiling {
         let _ = run(db, "ROLLBACK").await;
@@ -103,17 +132,49 @@ async fn attempt(
             &format!("{changed} rows would have changed, {ceiling} were signed; rolled back"),
         ));
     }
+    let before = before(db, reader, job, transaction.as_deref().unwrap_or_default()).await;
     if !commit(changed, transaction.as_deref()) {
         let _ = run(db, "ROLLBACK").await;
         return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment; rolled back"));
     }
     match sqlx::raw_sql("COMMIT").execute(db).await {
-        Ok(_) => Ok(Report::Done { affected: changed, result, elapsed_ms }),
+        Ok(_) => {
+            let undo = match before {
+                Some(before) => put_back(before, reader, job).await,
+                None => None,
+            };
+            Ok(Report::Done { affected: changed, result, elapsed_ms, undo })
+        }
         // The server refused to commit (a deferred constraint): it says so and rolled back.
         Err(sqlx::Error::Database(error)) => Err(map(&sqlx::Error::Database(error))),
         // The connection broke while committing: only the server knows.
         Err(error) => Err(failed(FailCode::OutcomeUnknown, &error.to_string())),
     }
+}
+
+/// The inverse, once the new rows are there to be read by others.
+async fn put_back(before: image::Before, reader: &mut Reader<'_>, job: &Job) -> Option<Undo> {
+    before.with_after(reader.session(job).await?).await.ok().and_then(Images::folded)?.inverse()
+}
+
+/// Old rows of what is about to be committed. What cannot be told is left out.
+async fn before(db: &mut PgConnection, reader: &mut Reader<'_>, job: &Job, transaction: &str) -> Option<image::Before> {
+    use artifact::effect::Verb;
+    let replaces =
+        job.effect.relations.iter().any(|r| r.verbs.iter().any(|v| matches!(v, Verb::Update | Verb::Delete)));
+    if !replaces || job.effect.commits_itself || job.effect.verb == Verb::Define {
+        return None;
+    }
+    image::Before::read(db, reader.session(job).await?, transaction, true).await
+}
+
+/// Some rows before and, where the role that ran it may read them, after.
+async fn sampled(db: &mut PgConnection, reader: &mut Reader<'_>, job: &Job, transaction: &str) -> Option<Sample> {
+    let before = image::Before::read(db, reader.session(job).await?, transaction, false).await?;
+    Some(match before.with_after(db).await {
+        Ok(images) => images.sample(),
+        Err(before) => before.sample(),
+    })
 }
 
 /// Relation and attribute of each column, where the server says so.

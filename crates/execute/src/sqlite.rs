@@ -6,7 +6,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
 
-use crate::child::{Commit, failed};
+use crate::child::{Commit, Way, failed};
+use crate::sqlite_image::Listener;
 use crate::sqlite_lock::{self, Refusals};
 
 /// How long another writer's lock is waited for.
@@ -29,8 +30,8 @@ pub(crate) fn open(path: &str, read_only: bool) -> Result<Connection, Report> {
     Ok(db)
 }
 
-/// Runs the job. Without a ceiling it is a trial: rolled back whatever happens.
-pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Commit<'_>) -> Result<Report, Report> {
+/// Runs the job. A trial is rolled back whatever happens.
+pub(crate) fn run(path: &str, job: &Job, way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
     let read_only = job.effect.is_read_only();
     let db = open(path, read_only)?;
     let began = Instant::now();
@@ -38,7 +39,8 @@ pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Comm
     db.progress_handler(STEPS, Some(move || Instant::now() > until)).map_err(|error| map(&error, None))?;
     db.execute_batch(if read_only { "BEGIN" } else { "BEGIN IMMEDIATE" }).map_err(|error| map(&error, None))?;
     // Counted before the statement changes it; only a trial needs the number.
-    let of = if ceiling.is_none() { count_of_written(&db, job) } else { None };
+    let of = if matches!(way, Way::Trial { .. }) { count_of_written(&db, job) } else { None };
+    let listener = Listener::new(&db, job).map_err(|error| map(&error, None))?;
     // Locked only now: the lock refuses transaction statements too, so the artifact cannot end ours.
     let refusals = sqlite_lock::lock(&db, &job.effect).map_err(|error| map(&error, None))?;
     let outcome = execute(&db, job, &refusals);
@@ -51,9 +53,13 @@ pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Comm
             return Err(report);
         }
     };
-    let Some(ceiling) = ceiling else {
-        db.execute_batch("ROLLBACK").map_err(|error| map(&error, None))?;
-        return Ok(Report::Preview { rows: if read_only { result.total_rows } else { affected }, of });
+    let ceiling = match way {
+        Way::Once { ceiling } => ceiling,
+        Way::Trial { sample } => {
+            db.execute_batch("ROLLBACK").map_err(|error| map(&error, None))?;
+            let sample = if sample { listener.sample(job) } else { None };
+            return Ok(Report::Preview { rows: if read_only { result.total_rows } else { affected }, of, sample });
+        }
     };
     if affected > ceiling {
         let _ = db.execute_batch("ROLLBACK");
@@ -66,7 +72,7 @@ pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Comm
     if read_only {
         let elapsed_ms = elapsed();
         let _ = db.execute_batch("ROLLBACK");
-        return Ok(Report::Done { affected: 0, result, elapsed_ms });
+        return Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None });
     }
     let elapsed_ms = elapsed();
     if !commit(affected, None) {
@@ -76,7 +82,7 @@ pub(crate) fn run(path: &str, job: &Job, ceiling: Option<u64>, commit: &mut Comm
     // The time limit was for the statement; a commit that has begun is let finish.
     let _ = db.progress_handler(0, None::<fn() -> bool>);
     match db.execute_batch("COMMIT") {
-        Ok(()) => Ok(Report::Done { affected, result, elapsed_ms }),
+        Ok(()) => Ok(Report::Done { affected, result, elapsed_ms, undo: listener.undo() }),
         Err(error) if db.execute_batch("ROLLBACK").is_ok() => Err(map(&error, None)),
         Err(error) => Err(failed(FailCode::OutcomeUnknown, &error.to_string())),
     }

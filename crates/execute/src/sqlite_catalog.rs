@@ -78,6 +78,7 @@ fn relation(db: &Connection, name: &str, kind: RelationKind) -> rusqlite::Result
         name: format!("main.{name}"),
         kind,
         columns,
+        key: strings(db, "SELECT name FROM pragma_table_xinfo(?1) WHERE pk > 0 ORDER BY pk", name).unwrap_or_default(),
         rows_estimate,
         triggers,
         rules: Vec::new(),

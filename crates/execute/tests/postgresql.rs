@@ -227,8 +227,11 @@ fn against_a_real_server() {
     assert_eq!(code(&ask("1; DROP TABLE orders".into())), Some(FailCode::BadOrder));
 
     // A trial leaves nothing behind.
-    let trial = perform(&Order::Preview { job: job("UPDATE orders SET status = 'gone'") }, b"", &mut |_, _| true);
-    assert_eq!(trial, Report::Preview { rows: 20, of: Some(20) });
+    let trial =
+        perform(&Order::Preview { job: job("UPDATE orders SET status = 'gone'"), sample: false }, b"", &mut |_, _| {
+            true
+        });
+    assert_eq!(trial, Report::Preview { rows: 20, of: Some(20), sample: None });
     assert_eq!(server.sql("SELECT count(*) FROM orders WHERE status = 'gone'"), "0");
 
     // The schema.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use approve::statement::Statement;
 use approve::{Refused, Role, Trust, VerifiedTask};
 use artifact::claim::Signed;
-use artifact::{Digest, TaskId, Timestamp};
+use artifact::effect::within_scope;
+use artifact::{Digest, Effect, TaskId, Timestamp};
 use audit::entry::EventKind;
 use wire::socket::{KeyView, Registry, TargetView, TaskView};
 use wire::target::Registration;
@@ -164,6 +165,14 @@ impl Grants {
             Some(("person", name)) => people.contains(&name),
             Some(("agent", name)) => agent.as_deref() == Some(name),
             Some(_) => false,
+        })
+    }
+
+    /// Whether a task is open in whose signed scope all of the effect lies.
+    pub(crate) fn within_open_task(&self, target: &str, effect: &Effect, now: Timestamp) -> bool {
+        self.tasks.values().filter(|task| task.closed_at.is_none()).any(|task| {
+            let statement = task.verified.statement();
+            statement.target_name == target && statement.not_after > now && within_scope(effect, &statement.may)
         })
     }
 

@@ -15,14 +15,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledger::{Draft, GrantRow, Job, Keys, Ledger, LedgerError};
 use release::{Held, MaskKey, ReleaseOrder};
 use vault::{Credential, KeySource, Vault, VaultError};
-use wire::order::{Job as OrderJob, Order, Report, ResultSet};
-use wire::socket::{Answer, Content, LoggedEntry, NewEntry, Proposed, Refused, Request};
+use wire::socket::{Answer, Content, LoggedEntry, NewEntry, Refused, Request};
 use wire::target::Registration;
 
 use crate::entries::{by_person, entry, open_content, plain};
 use crate::executors::{ExecutorConfig, Executors};
 use crate::floor::Floor;
 use crate::grants::{GrantError, Grants};
+use crate::look::HeldResult;
 use crate::run::{Authority, Refusal, answer_refused, refused};
 use crate::server::{Answerer, Door};
 use crate::show;
@@ -33,8 +33,6 @@ const APPEND_MAX: usize = 1024;
 const WAIT_MAX_MS: u32 = 30_000;
 /// How long the first key's enrollment statement lives: it is made and used in one step.
 const ENROLL_S: u64 = 60;
-/// Time limit of catalog and preview orders.
-const LOOK_LIMIT: Duration = Duration::from_mins(1);
 
 /// How a guard is set up.
 #[derive(Clone, Debug)]
@@ -188,7 +186,7 @@ impl Guard {
         self.read_grants().trust.gateway()
     }
 
-    fn read_grants(&self) -> std::sync::RwLockReadGuard<'_, Grants> {
+    pub(crate) fn read_grants(&self) -> std::sync::RwLockReadGuard<'_, Grants> {
         self.grants.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -268,96 +266,6 @@ impl Guard {
     fn registry(&self) -> Answer {
         let used = |task: TaskId| self.ledger.task_use(&task.to_string()).unwrap_or(u64::MAX);
         Answer::Registry { registry: self.read_grants().registry(self.ledger.size(), Timestamp::now(), used) }
-    }
-
-    fn target(&self, name: &str) -> Result<Registration, Refusal> {
-        let grants = self.read_grants();
-        let target = grants
-            .targets
-            .get(name)
-            .cloned()
-            .ok_or_else(|| refused(Refused::Unknown, "there is no target of that name"))?;
-        if grants.is_stopped(&[], None, name) { Err(refused(Refused::Stopped, "it is stopped")) } else { Ok(target) }
-    }
-
-    fn look(&self, target: &Registration, order: &Order) -> Result<Report, Refusal> {
-        let credential = self.credential(target).map_err(|detail| refused(Refused::TargetFailed, detail))?;
-        let report = self.executors.run(order, credential.as_ref(), LOOK_LIMIT, &mut |_, _| false);
-        match report {
-            Ok(Report::Failed { code, detail }) => Err(refused(Refused::TargetFailed, format!("{code:?}: {detail}"))),
-            Ok(report) => Ok(report),
-            Err(crate::executors::ExecutorError::Busy) => Err(refused(Refused::Busy, "too many runs at once")),
-            Err(error) => Err(refused(Refused::TargetFailed, error.to_string())),
-        }
-    }
-
-    fn catalog(&self, name: &str) -> Result<Answer, Refusal> {
-        let target = self.target(name)?;
-        match self.look(&target, &Order::Catalog { target: target.clone() })? {
-            Report::Catalog { catalog } => Ok(Answer::Catalog { catalog }),
-            _ => Err(refused(Refused::TargetFailed, "the executor broke the protocol")),
-        }
-    }
-
-    /// A trial that is rolled back. Only for what changes rows; logged, since it does touch the target.
-    fn preview(&self, proposed: Proposed) -> Result<Answer, Refusal> {
-        use artifact::effect::Verb;
-        let target = self.target(&proposed.target)?;
-        let effect = &proposed.effect;
-        let rows_only = matches!(effect.verb, Verb::Insert | Verb::Update | Verb::Delete)
-            && !effect.commits_itself
-            && effect.is_normal();
-        if !rows_only || proposed.kind != target.kind() {
-            return Err(refused(Refused::BelowFloor, "a trial is for statements that change rows and nothing else"));
-        }
-        let mut note = entry(EventKind::Note);
-        note.proposal = Some(proposed.proposal.to_string());
-        note.revision = Some(proposed.revision);
-        note.target = Some(target.name.clone());
-        note.facts.insert("what".into(), "trial, rolled back".into());
-        note.digests.insert("artifact".into(), Digest::of(proposed.artifact.as_bytes()));
-        note.digests.insert("effect".into(), effect.digest());
-        let logged = self.ledger.append(Job { drafts: vec![plain(note)], ..Job::default() });
-        logged.map_err(|error| refused(Refused::LedgerFailed, error.to_string()))?;
-        let job = OrderJob {
-            target: target.clone(),
-            kind: proposed.kind,
-            artifact: proposed.artifact,
-            effect: proposed.effect,
-            signer: "trial".into(),
-        };
-        match self.look(&target, &Order::Preview { job })? {
-            Report::Preview { rows, of } => Ok(Answer::Preview { rows, of }),
-            _ => Err(refused(Refused::TargetFailed, "the executor broke the protocol")),
-        }
-    }
-
-    /// The settled entry of a run that has a result, and the result's bytes.
-    fn result_of(&self, run: RunId) -> Result<HeldResult, Refusal> {
-        let failed = |error: LedgerError| refused(Refused::LedgerFailed, error.to_string());
-        let history = self.ledger.of_run(&run.to_string()).map_err(failed)?;
-        let settled = history.iter().rev().find(|(_, e)| e.event == EventKind::Settled).map(|(_, e)| e.clone());
-        let settled = settled.filter(|e| e.facts.get("outcome").is_some_and(|o| o == "ran"));
-        let settled = settled.ok_or_else(|| refused(Refused::Unknown, "there is no held result of that run"))?;
-        let json = self.ledger.content_of(&settled, "result").map_err(failed)?;
-        let json = json.ok_or_else(|| refused(Refused::Unknown, "the result is erased"))?;
-        Ok(HeldResult { history, settled, json })
-    }
-
-    fn peek(&self, run: RunId, person: &str) -> Result<Answer, Refusal> {
-        let HeldResult { settled, json, .. } = self.result_of(run)?;
-        let result: ResultSet = serde_json::from_slice(&json)
-            .map_err(|_| refused(Refused::LedgerFailed, "the stored result is not readable"))?;
-        // Logged before it is shown. The person is the desk's word, so the desk stands in the entry beside it.
-        let mut viewed = settled;
-        viewed.event = EventKind::Viewed;
-        viewed.at = Timestamp::now();
-        viewed.on_behalf_of = Some(person.chars().take(200).collect());
-        viewed.facts.clear();
-        viewed.contents.clear();
-        let logged = self.ledger.append(Job { drafts: vec![plain(viewed)], ..Job::default() });
-        logged.map_err(|error| refused(Refused::LedgerFailed, error.to_string()))?;
-        Ok(Answer::Held { result, digest: Digest::of(&json) })
     }
 
     fn release(&self, claim: &Signed) -> Result<Answer, Refusal> {
@@ -547,16 +455,6 @@ impl Guard {
     }
 }
 
-/// A held result as the ledger has it.
-struct HeldResult {
-    /// Every entry about the run.
-    history: Vec<(u64, Entry)>,
-    /// The one that settled it.
-    settled: Entry,
-    /// Canonical JSON of the rows.
-    json: Vec<u8>,
-}
-
 /// Grants come by signed statements only, never as the desk's own entries.
 fn is_grant(event: EventKind) -> bool {
     matches!(
@@ -603,7 +501,8 @@ impl Answerer for Guard {
             Request::Read { from, limit, wait_ms } => Ok(self.read(from, limit, wait_ms)),
             Request::Registry {} => Ok(self.registry()),
             Request::Catalog { target } => self.catalog(&target),
-            Request::Preview { proposed } => self.preview(proposed),
+            Request::Preview { proposed, sample } => self.preview(proposed, sample),
+            Request::Undo { run, person } => self.undo(run, &person),
             Request::Run { claim, proposed } => Ok(self.run(&Authority::Claim(&claim), proposed)),
             Request::RunUnderTask { task, proposed } => Ok(self.run(&Authority::Task(task), proposed)),
             Request::Peek { run, person } => self.peek(run, &person),

@@ -13,6 +13,7 @@ mod floor;
 mod grants;
 mod guard;
 mod harden;
+mod look;
 mod run;
 mod server;
 mod show;

@@ -9,7 +9,7 @@ use artifact::{Artifact, RunId, TaskId, Timestamp, canonical};
 use audit::entry::{Entry, EventKind};
 use ledger::{Class, Draft, Job, Ledger, LedgerError, NewContent};
 use release::{Held, ReleaseOrder, open};
-use wire::order::{FailCode, Job as OrderJob, Order, Report};
+use wire::order::{FailCode, Job as OrderJob, Order, Report, Undo};
 use wire::socket::{Answer, Outcome, Proposed, Refused};
 use wire::target::Registration;
 
@@ -85,6 +85,16 @@ fn about(event: EventKind, approved: &Approved, run: RunId) -> Entry {
     entry.task = Some(approved.task().to_string());
     entry.target = Some(approved.target_name().to_owned());
     entry
+}
+
+/// How a run ended that ran.
+struct Ended<'a> {
+    /// The result as canonical JSON.
+    json: &'a [u8],
+    affected: u64,
+    returned: u64,
+    elapsed_ms: u64,
+    undo: Option<Undo>,
 }
 
 /// What stays known of a run after its warrant has become an order.
@@ -208,7 +218,7 @@ impl Guard {
             told_to_commit
         });
         match report {
-            Ok(Report::Done { affected, result, elapsed_ms }) => {
+            Ok(Report::Done { affected, result, elapsed_ms, undo }) => {
                 let returned = result.total_rows;
                 let Ok(json) = canonical::to_vec(&result) else {
                     return self.settle(
@@ -218,7 +228,7 @@ impl Guard {
                         "the result has no canonical form",
                     );
                 };
-                self.hold(&running, &json, affected, returned, elapsed_ms, &labels)
+                self.hold(&running, &Ended { json: &json, affected, returned, elapsed_ms, undo }, &labels)
             }
             Ok(Report::Failed { code: FailCode::CeilingExceeded, detail }) => {
                 self.settle(&running, "stale", FailCode::CeilingExceeded, &detail)
@@ -248,12 +258,10 @@ impl Guard {
     fn hold(
         &self,
         running: &Running,
-        json: &[u8],
-        affected: u64,
-        returned: u64,
-        elapsed_ms: u64,
+        ended: &Ended<'_>,
         labels: &std::collections::BTreeMap<String, String>,
     ) -> Answer {
+        let Ended { json, affected, returned, elapsed_ms, ref undo } = *ended;
         let mut settled = running.base.clone();
         settled.digests.insert("result".into(), artifact::Digest::of(json));
         for (name, value) in [
@@ -264,13 +272,18 @@ impl Guard {
         ] {
             settled.facts.insert(name.into(), value);
         }
-        let content = NewContent { name: "result".into(), class: Class::Held, bytes: json.to_vec() };
+        let mut contents = vec![NewContent { name: "result".into(), class: Class::Held, bytes: json.to_vec() }];
+        if let Some(undo) = undo {
+            settled.facts.insert("undo".into(), undo.rows.to_string());
+            let bytes = undo.statement.clone().into_bytes();
+            contents.push(NewContent { name: "undo".into(), class: Class::Held, bytes });
+        }
         let mut drafts = Vec::with_capacity(2);
         let released = running.task.and_then(|task| self.release_under_task(running, task, json, affected, labels));
         if released.is_some() {
             settled.facts.insert("release".into(), "task".into());
         }
-        drafts.push(Draft { entry: settled, contents: vec![content] });
+        drafts.push(Draft { entry: settled, contents });
         drafts.extend(released);
         let outcome = Outcome::Held { affected, returned, elapsed_ms };
         match self.ledger.append(Job { drafts, ..Job::default() }) {
@@ -390,14 +403,9 @@ impl Guard {
             Ok(Report::Resolved { status: Some(status) }) if status == "committed" => {
                 let affected = committing.and_then(|e| e.facts.get("affected")?.parse().ok()).unwrap_or(0);
                 // It happened; what it returned is lost with the guard that held it.
-                self.hold(
-                    running,
-                    br#"{"columns":[],"rows":[],"total_rows":0}"#,
-                    affected,
-                    0,
-                    0,
-                    &std::collections::BTreeMap::new(),
-                )
+                let json = br#"{"columns":[],"rows":[],"total_rows":0}"#;
+                let ended = Ended { json, affected, returned: 0, elapsed_ms: 0, undo: None };
+                self.hold(running, &ended, &std::collections::BTreeMap::new())
             }
             Ok(Report::Resolved { status: Some(status) }) if status == "aborted" => {
                 self.settle(running, "failed", FailCode::Withdrawn, "the target rolled it back; nothing was changed")

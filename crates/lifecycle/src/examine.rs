@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use analyze::{Analysis, Code, Severity, analyze, headline};
 use artifact::catalog::Catalog;
-use artifact::effect::{Allowance, Rows, Verb, within_scope};
-use artifact::{Artifact, Effect};
+use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, within_scope};
+use artifact::{Artifact, Effect, Kind};
 use policy::{Decision, Policy, Question, decide};
 
 use crate::Shown;
@@ -66,6 +66,8 @@ pub struct Examined {
     pub decision: Decision,
     /// Everything inside the signed scope?
     pub in_scope: bool,
+    /// Why what it changes cannot be put back; none if it can be, up to a number of rows.
+    pub lasting: Option<&'static str>,
 }
 
 /// Analyzes and decides.
@@ -93,7 +95,8 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
             labels: labels_touched(effect, setting.labels, setting.catalog),
         },
     );
-    Examined { analysis, decision, in_scope }
+    let lasting = lasting(artifact.kind(), &analysis.effect, setting.catalog);
+    Examined { analysis, decision, in_scope, lasting }
 }
 
 impl Examined {
@@ -138,7 +141,7 @@ impl Examined {
             understood: self.analysis.understood,
             findings: self.analysis.findings.iter().filter_map(|f| serde_json::to_value(f).ok()).collect(),
             in_scope: self.in_scope,
-            undo: undo(effect).to_owned(),
+            undo: undo(effect, self.lasting, rows),
             arm,
         }
     }
@@ -159,14 +162,42 @@ fn severity_name(worst: Option<Severity>) -> &'static str {
     }
 }
 
-/// What can be done about it afterwards. Honest about this release: nothing is kept to put rows back.
-fn undo(effect: &Effect) -> &'static str {
+/// Why nothing can be kept to put a change back.
+fn lasting(kind: Kind, effect: &Effect, catalog: &Catalog) -> Option<&'static str> {
+    if effect.commits_itself {
+        return Some("the target commits it by itself");
+    }
+    let mut written = effect.relations.iter().filter(|r| r.verbs.iter().any(|v| *v > Verb::Read));
+    let (Some(one), None) = (written.next(), written.next()) else {
+        return Some("it changes more than one table");
+    };
+    if one.verbs.contains(&Verb::Define) {
+        return Some("it changes the schema");
+    }
+    if kind == Kind::SqlPostgresql && one.verbs.contains(&Verb::Insert) {
+        return Some("it adds rows, and which ones is not kept");
+    }
+    match catalog.relation(&one.name) {
+        Some(relation) if !relation.key.is_empty() => None,
+        _ => Some("the table has no primary key to know a row by"),
+    }
+}
+
+/// What can be done about it afterwards, one sentence.
+fn undo(effect: &Effect, lasting: Option<&str>, rows: Option<Rows>) -> String {
     if effect.is_read_only() {
-        "nothing to undo: it only reads"
-    } else if effect.commits_itself {
-        "cannot be undone: the target commits it by itself"
-    } else {
-        "cannot be undone by the gateway: no copy of the old rows is kept"
+        return "nothing to undo: it only reads".to_owned();
+    }
+    if let Some(why) = lasting {
+        return format!("cannot be undone: {why}");
+    }
+    match rows {
+        Some(rows) if rows.count > UNDO_ROWS_MAX => {
+            format!("cannot be undone: old rows are kept up to {UNDO_ROWS_MAX}")
+        }
+        _ => {
+            "can be undone: the old rows are kept, and a statement that puts them back is ready to be signed".to_owned()
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{Extension, Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use wire::people::{
     AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, QueueRow,
-    ReviewView, Selection, SignedGrant, ToSign,
+    ReviewView, RowsView, Selection, SignedGrant, ToSign,
 };
 
 use crate::Desk;
@@ -105,6 +105,8 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/api/v1/proposals/{id}/changes", post(changes))
         .route("/api/v1/proposals/{id}/reject", post(reject))
         .route("/api/v1/proposals/{id}/take-over", post(take_over))
+        .route("/api/v1/proposals/{id}/rows", post(rows))
+        .route("/api/v1/runs/{run}/undo", post(undo))
         .route("/api/v1/runs/{run}/held", get(held))
         .route("/api/v1/runs/{run}/release-statement", post(release_statement))
         .route("/api/v1/runs/{run}/release", post(release))
@@ -194,6 +196,24 @@ async fn take_over<P: People>(
 ) -> Answer<ReviewView> {
     let id: ProposalId = input::id(&id)?;
     Ok(Json(desk.people.take_over(&who, id, input::artifact(body.body)?).await?))
+}
+
+async fn rows<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Path(id): Path<String>,
+) -> Answer<RowsView> {
+    let id: ProposalId = input::id(&id)?;
+    Ok(Json(desk.people.rows(&who, id).await?))
+}
+
+async fn undo<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Path(run): Path<String>,
+) -> Answer<ReviewView> {
+    let run: RunId = input::id(&run)?;
+    Ok(Json(desk.people.undo(&who, run).await?))
 }
 
 async fn held<P: People>(

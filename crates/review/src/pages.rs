@@ -36,6 +36,8 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/r/{id}/approve", post(approve))
         .route("/r/{id}/changes", post(changes))
         .route("/r/{id}/reject", post(reject))
+        .route("/r/{id}/rows", post(rows))
+        .route("/runs/{run}/undo", post(undo))
         .route("/r/{id}/take-over", post(take_over))
         .route("/runs/{run}", get(held).post(choose))
         .route("/runs/{run}/release", post(release))
@@ -210,6 +212,25 @@ async fn take_over<P: People>(
     let form = Form::from(fields);
     let taken = async { desk.people.take_over(&who, input::id(&id)?, input::artifact(form.text("body"))?).await };
     let view = taken.await.map_err(PageError::new(&who, format!("/r/{id}")))?;
+    Ok(Redirect::to(&format!("/r/{}", view.row.id)).into_response())
+}
+
+async fn rows<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Path(id): Path<String>,
+) -> Page {
+    let looked = async { desk.people.rows(&who, input::id(&id)?).await };
+    Ok(html::rows_page(&who, &looked.await.map_err(PageError::new(&who, format!("/r/{id}")))?))
+}
+
+async fn undo<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Path(run): Path<String>,
+) -> Done {
+    let proposed = async { desk.people.undo(&who, input::id(&run)?).await };
+    let view = proposed.await.map_err(PageError::new(&who, "/"))?;
     Ok(Redirect::to(&format!("/r/{}", view.row.id)).into_response())
 }
 

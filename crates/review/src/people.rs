@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use wire::api::Status;
 use wire::people::{
     AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PersonError,
-    QueueRow, ReviewView, Selection, SignedGrant, ToSign,
+    QueueRow, ReviewView, RowsView, Selection, SignedGrant, ToSign,
 };
 
 /// Namespace of SSH signatures over a sign-in challenge (PROTOCOL.sshsig, section 3).
@@ -102,6 +102,11 @@ pub trait People: Clone + Send + Sync + 'static {
         id: ProposalId,
         body: String,
     ) -> impl Future<Output = Result<ReviewView, PersonError>> + Send;
+
+    /// Some of the rows before and after, from a trial that is rolled back and logged.
+    fn rows(&self, who: &Person, id: ProposalId) -> impl Future<Output = Result<RowsView, PersonError>> + Send;
+    /// Hands in the statement that puts back what a run changed; it comes back and still needs a signature.
+    fn undo(&self, who: &Person, run: RunId) -> impl Future<Output = Result<ReviewView, PersonError>> + Send;
 
     /// A held result. The guard logs who looked.
     fn held(&self, who: &Person, run: RunId) -> impl Future<Output = Result<HeldView, PersonError>> + Send;

@@ -167,6 +167,14 @@ enum Command {
         /// The guard's own view, from its own copy of the bytes.
         #[arg(long)]
         from_guard: bool,
+        /// Some of the rows before and after, by a trial that is rolled back.
+        #[arg(long, conflicts_with = "from_guard")]
+        rows: bool,
+    },
+    /// Propose the statement that puts back what a run changed. It still needs a signature.
+    Undo {
+        /// Run.
+        run: RunId,
     },
     /// Sign and run once. Needs a person and a key.
     Approve {
@@ -554,8 +562,10 @@ async fn run(cli: Cli) -> Result<()> {
             agent::wait(&terminal, &agent::client(&agents_server, token)?, id, timeout).await
         }
         Command::Review { all } => review::queue(&terminal, all).await,
-        Command::Show { id, from_guard: true } => roles::show_from_guard(&terminal, &home, id).await,
-        Command::Show { id, from_guard: false } => review::show(&terminal, id).await,
+        Command::Show { id, from_guard: true, .. } => roles::show_from_guard(&terminal, &home, id).await,
+        Command::Show { id, rows: true, .. } => review::rows(&terminal, id).await,
+        Command::Show { id, .. } => review::show(&terminal, id).await,
+        Command::Undo { run } => review::undo(&terminal, run).await,
         Command::Approve { id } => review::approve(&terminal, id).await,
         Command::Changes { id, sentence } => review::decide(&terminal, id, "changes", &sentence).await,
         Command::Reject { id, sentence } => review::decide(&terminal, id, "reject", &sentence).await,

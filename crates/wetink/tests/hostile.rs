@@ -220,16 +220,18 @@ fn a_hostile_desk_gets_nothing() {
     hostile.attempt("a task that asks for signatures", &under("SELECT n FROM rows", reads, signed_task));
 
     // Trials that are not for trials.
-    hostile
-        .attempt("a trial of a definition", &Request::Preview { proposed: scene.proposed("DROP TABLE rows", defines) });
+    hostile.attempt(
+        "a trial of a definition",
+        &Request::Preview { proposed: scene.proposed("DROP TABLE rows", defines), sample: true },
+    );
     let (_, effect) = update("1");
     hostile.attempt(
         "a trial of something else",
-        &Request::Preview { proposed: scene.proposed("DELETE FROM rows", effect.clone()) },
+        &Request::Preview { proposed: scene.proposed("DELETE FROM rows", effect.clone()), sample: true },
     );
     hostile.attempt(
         "a trial that commits",
-        &Request::Preview { proposed: scene.proposed("UPDATE rows SET n = 5; COMMIT", effect) },
+        &Request::Preview { proposed: scene.proposed("UPDATE rows SET n = 5; COMMIT", effect), sample: true },
     );
 
     // Results and releases of runs that are not there; the operator's verbs; entries in the guard's name.

@@ -73,7 +73,7 @@ impl Scratch {
     }
 
     fn trial(&self, sql: &str, effect: &Effect) -> Report {
-        perform(&Order::Preview { job: self.job(sql, effect.clone()) }, b"", &mut |_, _| false)
+        perform(&Order::Preview { job: self.job(sql, effect.clone()), sample: false }, b"", &mut |_, _| false)
     }
 
     /// All rows of all tables, in one number.

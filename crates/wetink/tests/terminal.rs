@@ -86,3 +86,61 @@ fn the_whole_way_by_terminal_and_ssh_key() {
     let grown = machine.json(&["store", "rebuild"], "", None)["fingerprint"].clone();
     assert_eq!(machine.json(&["store", "rebuild"], "", None)["fingerprint"], grown);
 }
+
+#[test]
+fn the_way_back_needs_a_signature_of_its_own() {
+    let machine = Machine::start();
+    let pass = machine.furnish();
+    let db = rusqlite::Connection::open(machine.path("shop.db")).unwrap();
+    let statuses = || -> String {
+        let sql =
+            "SELECT group_concat(line, ' ') FROM (SELECT id || status || customer AS line FROM orders ORDER BY id)";
+        db.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let before = statuses();
+    let update = "UPDATE orders SET status = 'refunded' WHERE id <= 5";
+    let proposal = machine.json(&["propose", "--target", "shop", "--purpose", "refund"], update, Some(&pass));
+    let id = proposal["proposal_id"].as_str().unwrap().to_owned();
+
+    // Rows before and after, for the reviewer; labelled values stay masked and nothing is changed.
+    let rows = machine.json(&["show", &id, "--rows"], "", None);
+    let sample = &rows["sample"];
+    assert_eq!((rows["rows"].as_u64(), sample["rows"].as_array().map(Vec::len)), (Some(5), Some(5)), "{rows}");
+    let column = |name: &str| sample["columns"].as_array().unwrap().iter().position(|c| c == name).unwrap();
+    assert_eq!(sample["rows"][0]["after"][column("status")], "refunded");
+    assert!(!rows.to_string().contains("example.com"), "{rows}");
+    assert_eq!(statuses(), before);
+    // Columns that the statement does not name are not shown, nor any row of what no person opened a task for.
+    assert_eq!(sample["columns"], serde_json::json!(["id", "status"]));
+    let wide = "UPDATE orders SET customer = 'nobody' WHERE id <= 5";
+    let wide = machine.json(&["propose", "--target", "shop", "--purpose", "more"], wide, Some(&pass));
+    let rows = machine.json(&["show", wide["proposal_id"].as_str().unwrap(), "--rows"], "", None);
+    assert_eq!((rows["rows"].as_u64(), rows["sample"].is_null()), (Some(5), true), "{rows}");
+
+    let view = machine.json(&["show", &id], "", None);
+    assert!(view["undo"].as_str().unwrap().starts_with("can be undone"), "{view}");
+
+    assert!(machine.person(&["approve", &id], "").0);
+    let after = statuses();
+    assert_ne!(after, before);
+    let view = machine.json(&["show", &id], "", None);
+    let run = view["run"].as_str().unwrap().to_owned();
+    assert_eq!(view["undo_rows"], 5);
+
+    // A proposal like any other, of the person's own: the agent does not see it, and it runs once it is signed.
+    let back = machine.json(&["undo", &run], "", None);
+    let undo = back["row"]["id"].as_str().unwrap().to_owned();
+    assert_eq!((back["row"]["status"].as_str(), statuses()), (Some("pending"), after.clone()), "{back}");
+    let asked = machine.run(&["wait", &undo, "--timeout", "0"], "", Some(&pass));
+    assert!(
+        !asked.status.success() && String::from_utf8_lossy(&asked.stderr).contains("unknown_proposal"),
+        "{asked:?}"
+    );
+    let again = machine.json(&["undo", &run], "", None);
+    assert_eq!(again["row"]["id"], back["row"]["id"], "asked twice, proposed once");
+    let (ok, text) = machine.person(&["approve", &undo], "main.orders\n");
+    assert!(ok, "{text}");
+    assert_eq!(statuses(), before);
+    let log = machine.json(&["audit", "search", "--proposal", &id], "", None).to_string();
+    assert!(log.contains("the way back was shown"), "{log}");
+}

@@ -33,6 +33,8 @@ pub enum Order {
     Preview {
         /// What, where, within what.
         job: Job,
+        /// True: with some of the rows before and after.
+        sample: bool,
     },
     /// Run the artifact once. Reports [`Report::Prepared`] (writes only) and [`Report::Done`].
     Run {
@@ -89,6 +91,8 @@ pub enum Report {
         rows: u64,
         /// Rows in the one relation changed, where there is exactly one.
         of: Option<u64>,
+        /// Some of the rows before and after, if that was asked for and the target can tell.
+        sample: Option<Sample>,
     },
     /// The statement ran inside a transaction that is still open.
     Prepared {
@@ -105,6 +109,8 @@ pub enum Report {
         result: ResultSet,
         /// Time at the target in milliseconds.
         elapsed_ms: u64,
+        /// How to put back what it changed, where the old rows could be kept.
+        undo: Option<Undo>,
     },
     /// What became of a transaction.
     Resolved {
@@ -118,6 +124,38 @@ pub enum Report {
         /// The target's words for a person, hidden characters escaped, at most 500 characters. Never for the agent.
         detail: String,
     },
+}
+
+/// A statement that puts back what a run changed. To be read and signed like any other; it leaves alone what was changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    /// The statement, of the target's kind.
+    pub statement: String,
+    /// Rows it puts back.
+    pub rows: u64,
+}
+
+/// Some of the rows of one relation, before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Schema-qualified name.
+    pub relation: String,
+    /// Its columns in order.
+    pub columns: Vec<String>,
+    /// At most 20.
+    pub rows: Vec<Change>,
+}
+
+/// One row before and after. Cells as text, none is NULL, cut at 200 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// None for a row that is added.
+    pub before: Option<Vec<Option<String>>>,
+    /// None for a row that is removed, or where the target does not tell.
+    pub after: Option<Vec<Option<String>>>,
 }
 
 /// Why an executor did not do it.

@@ -5,7 +5,7 @@ use artifact::{Digest, Effect, ProposalId, RunId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{FindingView, Status};
-use crate::order::ResultSet;
+use crate::order::{ResultSet, Sample};
 use crate::socket::Registry;
 use crate::target::Registration;
 
@@ -102,10 +102,25 @@ pub struct ReviewView {
     pub history: Vec<(Timestamp, String)>,
     /// The run, once there is one.
     pub run: Option<RunId>,
+    /// Rows of that run that can be put back, if any are kept.
+    pub undo_rows: Option<u64>,
     /// The person's or system's sentence that ended it, if any.
     pub reason: Option<String>,
     /// The released result (agent's view) as JSON text, once released.
     pub released: Option<String>,
+}
+
+/// Rows before and after, from a trial that was rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsView {
+    /// Proposal.
+    pub proposal: ProposalId,
+    /// Rows changed.
+    pub rows: u64,
+    /// Rows in the one relation changed.
+    pub of: Option<u64>,
+    /// Some of them, values of labelled columns masked. None where the target cannot tell.
+    pub sample: Option<Sample>,
 }
 
 /// A held result with labels.

@@ -8,7 +8,7 @@ use artifact::claim::Signed;
 use artifact::{Digest, Effect, Kind, ProposalId, RunId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::order::{FailCode, ResultSet};
+use crate::order::{FailCode, ResultSet, Sample};
 use crate::target::Registration;
 
 /// A request to the guard.
@@ -42,6 +42,8 @@ pub enum Request {
     Preview {
         /// What.
         proposed: Proposed,
+        /// True: with some of the rows before and after, labelled columns masked.
+        sample: bool,
     },
     /// Run once under an approval. Answered by [`Answer::Ran`].
     Run {
@@ -59,6 +61,13 @@ pub enum Request {
     },
     /// Show a held result to a person. Logged. Answered by [`Answer::Held`].
     Peek {
+        /// The run.
+        run: RunId,
+        /// The person the desk shows it to.
+        person: String,
+    },
+    /// The statement that puts back what a run changed, for a person to propose. Logged. Answered by [`Answer::Text`].
+    Undo {
         /// The run.
         run: RunId,
         /// The person the desk shows it to.
@@ -213,6 +222,8 @@ pub enum Answer {
         rows: u64,
         /// Rows in the one relation changed.
         of: Option<u64>,
+        /// Some of the rows before and after.
+        sample: Option<Sample>,
     },
     /// The run ended.
     Ran {

@@ -22,6 +22,8 @@ SELECT json_build_object(
              WHERE sd.classid = 'pg_class'::regclass AND sd.refclassid = 'pg_class'::regclass AND sd.refobjid = c.oid AND sd.refobjsubid = a.attnum AND sd.deptype = 'i' LIMIT 1)) || '::regclass)'
            ELSE (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+  'key', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_index i
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE i.indrelid = c.oid AND i.indisprimary), '[]') END,
   'triggers', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(json_build_array(t.tgname, pg_get_triggerdef(t.oid)) ORDER BY t.tgname)
     FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'), '[]') END,
   'rules', CASE WHEN own THEN '[]' ELSE coalesce((SELECT json_agg(w.rulename ORDER BY w.rulename)
@@ -87,6 +89,7 @@ struct RelationRow {
     rows: i64,
     row_security: bool,
     columns: Vec<Column>,
+    key: Vec<String>,
     triggers: Vec<(String, String)>,
     rules: Vec<String>,
     checks: Vec<String>,
@@ -141,6 +144,7 @@ fn relation(row: RelationRow) -> Relation {
             _ => RelationKind::Table,
         },
         columns: row.columns,
+        key: row.key,
         // -1: never analyzed.
         rows_estimate: u64::try_from(row.rows).ok(),
         triggers,

@@ -5,6 +5,7 @@ mod audit;
 mod held;
 mod queue;
 mod review;
+mod rows;
 mod settings;
 mod tasks;
 
@@ -17,6 +18,7 @@ pub(crate) use audit::audit_page;
 pub(crate) use held::held_page;
 pub(crate) use queue::queue_page;
 pub(crate) use review::review_page;
+pub(crate) use rows::rows_page;
 pub(crate) use settings::settings_page;
 pub(crate) use tasks::{pass_page, task_id, task_page, tasks_page};
 

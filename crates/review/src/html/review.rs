@@ -1,5 +1,6 @@
 //! The review page: the five facts, the exact bytes, findings, effect, then the agent's words, then the decision.
 
+use artifact::effect::Verb;
 use artifact::{Timestamp, has_hidden};
 use maud::{Markup, html};
 use wire::api::{FindingView, PURPOSE_MAX, Status};
@@ -9,7 +10,7 @@ use super::{At, Signing, environment_chip, moment_full, page, risk_chip, signing
 use crate::facts::{Facts, Tone, byte_facts, effect_line, effect_notes, facts, finding_place, status_words};
 use crate::input::{SENTENCE_MAX, exact};
 use crate::people::Passkeys;
-use crate::text::{clock, cut, marked, marked_lines};
+use crate::text::{clock, counted, cut, marked, marked_lines};
 
 pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, now: Timestamp) -> Markup {
     let facts = facts(view);
@@ -145,6 +146,11 @@ fn effect(view: &ReviewView) -> Markup {
                 @for note in effect_notes(view) { li { (marked(&note)) } }
                 @if view.effect.relations.is_empty() && view.understood { li { "No relation." } }
             }
+            @if view.row.status == Status::Pending && matches!(view.effect.verb, Verb::Insert | Verb::Update | Verb::Delete) && !view.effect.commits_itself {
+                form method="post" action={ "/r/" (view.row.id) "/rows" } {
+                    button type="submit" { "See the rows before and after" }
+                }
+            }
             p.digest.dim { "The signature covers this list: " span.mono { (view.effect.digest()) } }
         }
     }
@@ -249,6 +255,12 @@ fn outcome(view: &ReviewView, now: Timestamp) -> Markup {
                 p.actions {
                     @if view.row.status == Status::Held { a.button.primary href={ "/runs/" (run) } { "See the result and release" } }
                     a.button href={ "/runs/" (run) "/receipt" } { "Receipt" }
+                }
+                @if let Some(rows) = view.undo_rows {
+                    form method="post" action={ "/runs/" (run) "/undo" } {
+                        p { "The old contents of " (counted(rows, "row", "rows")) " are kept. What others changed since stays as it is." }
+                        button type="submit" { "Propose putting them back" }
+                    }
                 }
             }
             @if let Some(released) = &view.released {

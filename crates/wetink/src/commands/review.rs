@@ -4,7 +4,7 @@ use anyhow::Result;
 use artifact::claim::Signed;
 use artifact::{Artifact, Digest, Kind, ProposalId, RunId};
 use wire::api::Status;
-use wire::people::{HeldView, QueueRow, ReviewView, Selection, ToSign};
+use wire::people::{HeldView, QueueRow, ReviewView, RowsView, Selection, ToSign};
 
 use crate::exit::{Exit, Failure};
 use crate::person::{Terminal, line};
@@ -108,6 +108,42 @@ fn outcome(terminal: &Terminal, view: &ReviewView) -> Result<()> {
         }
         _ => Err(Failure::of(Exit::Error, "it did not happen")),
     }
+}
+
+/// Some of the rows before and after.
+pub(crate) async fn rows(terminal: &Terminal, id: ProposalId) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let view: RowsView = client.post(&format!("/api/v1/proposals/{id}/rows"), &serde_json::json!({})).await?;
+    terminal.print(&view, || {
+        let mut out = format!("Run just now and rolled back: {} rows. Nothing was changed.\n", view.rows);
+        let Some(sample) = &view.sample else {
+            return out + "No single rows: the target cannot tell them, or no open task covers all that this does.";
+        };
+        let line = |mark: &str, cells: &[Option<String>]| {
+            let cell = |c: &Option<String>| c.as_deref().map_or("NULL".to_owned(), one_line);
+            format!("{mark} {}\n", cells.iter().map(cell).collect::<Vec<_>>().join(" | "))
+        };
+        let names: Vec<Option<String>> = sample.columns.iter().cloned().map(Some).collect();
+        out += &format!("{}\n{}", artifact::visible(&sample.relation), line(" ", &names));
+        for change in &sample.rows {
+            out += &change.before.as_deref().map(|cells| line("-", cells)).unwrap_or_default();
+            out += &change.after.as_deref().map(|cells| line("+", cells)).unwrap_or_default();
+        }
+        out.trim_end().to_owned()
+    })
+}
+
+/// Proposes the way back.
+pub(crate) async fn undo(terminal: &Terminal, run: RunId) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let view: ReviewView = client.post(&format!("/api/v1/runs/{run}/undo"), &serde_json::json!({})).await?;
+    terminal.print(&view, || {
+        format!(
+            "{} puts it back once it is signed: wetink approve {}",
+            artifact::visible(&view.row.headline),
+            view.row.id
+        )
+    })
 }
 
 /// No, or not like this, with a sentence.
@@ -219,7 +255,7 @@ pub(crate) async fn run_here(terminal: &Terminal, id: ProposalId) -> Result<()> 
     };
     let order = Order::Run { job, ceiling_rows: parsed.ceiling_rows };
     let report = tokio::task::spawn_blocking(move || execute::perform(&order, b"", &mut |_, _| true)).await?;
-    let Report::Done { affected, result, elapsed_ms } = report else {
+    let Report::Done { affected, result, elapsed_ms, undo } = report else {
         let Report::Failed { code, detail } = report else {
             return Err(Failure::of(Exit::Error, "the executor answered out of turn"));
         };
@@ -230,6 +266,7 @@ pub(crate) async fn run_here(terminal: &Terminal, id: ProposalId) -> Result<()> 
         .post::<ReviewView>(&format!("/api/v1/proposals/{id}/reject"), &serde_json::json!({ "sentence": sentence }))
         .await?;
     terminal.print(&result, || {
-        format!("ran here in {elapsed_ms} ms: {affected} rows changed, {} returned", result.total_rows)
+        let ran = format!("ran here in {elapsed_ms} ms: {affected} rows changed, {} returned", result.total_rows);
+        undo.map_or(ran.clone(), |undo| format!("{ran}\nTo put them back:\n{}", artifact::visible(&undo.statement)))
     })
 }

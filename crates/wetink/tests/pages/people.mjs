@@ -93,6 +93,11 @@ try {
     assert.match(await stage.text("section.agent"), /not verified/i);
     await page.locator("[data-check]", { hasText: "same digest" }).waitFor();
     await stage.inspect("review");
+    await stage.press("form[action$='/rows'] button");
+    assert.deepEqual(await page.locator("ins").allTextContents(), Array(7).fill("refunded"), "what is new");
+    await stage.inspect("rows");
+    await page.goBack();
+    await page.locator("[data-check]", { hasText: "same digest" }).waitFor();
     await stage.sign();
     await until("held", async () => (await stage.get(stage.id)).status === "held");
     assert.equal((await stage.get(stage.id)).result ?? null, null, "nothing before the release");
@@ -129,6 +134,16 @@ try {
     assert.match(result.rows[0][1], /^masked_/, "a labelled column leaves as a token");
     await stage.go(`/r/${stage.id}`);
     await stage.inspect("released");
+  });
+
+  await step("propose putting it back", async () => {
+    await stage.press("form[action$='/undo'] button");
+    const facts = await stage.text("header.facts");
+    assert.match(facts, /7 of 40/);
+    assert.match(await stage.text("section.bytes"), /kept\.was_0/);
+    await stage.inspect("undo");
+    await stage.sign();
+    await until("it is put back", async () => /held/i.test(await stage.text("main")) || (await page.reload()) && false);
   });
 
   await step("reject with a sentence", async () => {
