@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, canonical};
+use crate::{Digest, Shapes, canonical};
 
 /// Most rows changed by one run whose old contents are kept, so that they can be put back.
 pub const UNDO_ROWS_MAX: u64 = 500;
@@ -102,6 +102,9 @@ pub struct Effect {
     pub commits_itself: bool,
     /// Rows changed, where learned.
     pub rows: Option<Rows>,
+    /// How the objects touched looked (see [`shapes`](crate::shapes)); empty where the target has no schema to compare.
+    #[serde(default, skip_serializing_if = "Shapes::is_empty")]
+    pub shapes: Shapes,
 }
 
 impl Effect {
@@ -110,7 +113,15 @@ impl Effect {
 
     /// An effect of nothing but reading, to be filled.
     pub fn empty() -> Self {
-        Self { v: 1, verb: Verb::Read, relations: Vec::new(), functions: Vec::new(), commits_itself: false, rows: None }
+        Self {
+            v: 1,
+            verb: Verb::Read,
+            relations: Vec::new(),
+            functions: Vec::new(),
+            commits_itself: false,
+            rows: None,
+            shapes: Shapes::new(),
+        }
     }
 
     /// Canonical JSON.
@@ -167,7 +178,8 @@ impl Effect {
     pub fn is_normal(&self) -> bool {
         let mut copy = self.clone();
         copy.normalize();
-        copy == *self && self.v == 1 && self.relations.windows(2).all(|w| w[0].name < w[1].name)
+        let shaped = self.shapes.values().all(|lines| lines.windows(2).all(|w| w[0] < w[1]));
+        copy == *self && self.v == 1 && shaped && self.relations.windows(2).all(|w| w[0].name < w[1].name)
     }
 }
 

@@ -68,7 +68,7 @@ impl Desk {
         let reason = match status {
             Status::ChangesRequested | Status::Rejected => row.reason.clone(),
             Status::Failed => Some("the target refused it, or could not be reached".to_owned()),
-            Status::Stale => Some("more rows would have changed than were shown".to_owned()),
+            Status::Stale => Some("what was shown no longer held: the rows or the schema changed meanwhile".to_owned()),
             _ => None,
         };
         let age = Timestamp::now().millis_since(row.created_at) / 1000;
@@ -132,7 +132,7 @@ impl Door for Desk {
 
     async fn check(&self, who: &Principal, check: Check) -> Result<CheckAnswer, Refused> {
         self.limited(who)?;
-        let ground = self.ground(&author(who), who.task, &check.target, &check.body).await?;
+        let ground = self.ground(&author(who), who.task, &check.target, &check.body, false).await?;
         let (analysis, decision) = (&ground.examined.analysis, &ground.examined.decision);
         let message = match decision.as_str() {
             "allow" => "propose would run it now, inside the signed scope of the task.",
@@ -143,7 +143,7 @@ impl Door for Desk {
             decision: decision.as_str().to_owned(),
             sentence: analysis.sentence.clone(),
             understood: analysis.understood,
-            effect: analysis.effect.clone(),
+            effect: artifact::Effect { shapes: artifact::Shapes::new(), ..analysis.effect.clone() },
             findings: finding_views(&ground.examined.shown(None).findings),
             reasons: lifecycle::draft::reasons(decision),
             digest: ground.artifact.digest(),

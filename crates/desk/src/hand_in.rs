@@ -5,7 +5,7 @@ use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp
 use lifecycle::{Decision, Examined, Policy, Setting, TaskScope, draft, examine};
 use store::ProposalRow;
 use wire::Refusal;
-use wire::socket::{Answer, Proposed, Registry, Request, TargetView};
+use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
 
 use crate::convert::new_entry;
 use crate::link::LinkError;
@@ -79,13 +79,14 @@ pub(crate) struct Ground {
 }
 
 impl Desk {
-    /// Looks everything up and examines the bytes. Stores nothing.
+    /// Looks everything up and examines the bytes. Stores nothing. `fresh` reads the schema now.
     pub(crate) async fn ground(
         &self,
         author: &Author,
         task: TaskId,
         target: &str,
         body: &str,
+        fresh: bool,
     ) -> Result<Ground, NotTaken> {
         let registry = self.registry().await?;
         let task = open_task(&registry, task, Timestamp::now()).ok_or(Refusal::UnknownTask)?;
@@ -97,9 +98,9 @@ impl Desk {
         }
         let artifact = Artifact::new(target.registration.kind(), body.as_bytes().to_vec())?;
         let policy = self.policy().await?;
-        let mut catalog = self.catalog(name, false).await?;
+        let mut catalog = self.catalog(name, fresh).await?;
         let mut examined = self.examine(author, &task, &target, &artifact, &policy, &catalog).await?;
-        if !examined.analysis.understood {
+        if !fresh && !examined.analysis.understood {
             // A relation made a moment ago is unknown to an old snapshot; look once more before saying so.
             catalog = self.catalog(name, true).await?;
             examined = self.examine(author, &task, &target, &artifact, &policy, &catalog).await?;
@@ -147,7 +148,7 @@ impl Desk {
         purpose: &str,
         revises: Option<ProposalId>,
     ) -> Result<ProposalRow, NotTaken> {
-        let ground = self.ground(author, task, target, body).await?;
+        let mut ground = self.ground(author, task, target, body, false).await?;
         let (id, revision) = if let Some(id) = revises {
             (id, self.next_revision(author, id, task).await?)
         } else {
@@ -169,7 +170,13 @@ impl Desk {
                 ));
             }
         }
-        let rows = self.rows(id, revision, &ground).await?;
+        let mut rows = self.rows(id, revision, &ground).await;
+        if let Err(NotTaken::Desk(DeskError::Link(LinkError::Refused { code: Refused::Drifted, .. }))) = rows {
+            // The schema changed a moment ago; look once more before saying so.
+            ground = self.ground(author, task, target, body, true).await?;
+            rows = self.rows(id, revision, &ground).await;
+        }
+        let rows = rows?;
         let mut analysis = ground.examined.analysis.clone();
         analysis.effect.rows = rows;
         let now = Timestamp::now();
@@ -234,7 +241,7 @@ impl Desk {
             Ok(Answer::Preview { rows, of, .. }) => Ok(Some(Rows { grade: Grade::RanAndRolledBack, count: rows, of })),
             Ok(_) => Err(DeskError::from(LinkError::Protocol).into()),
             // The target would not do it (a constraint, a right, a lock). The agent learns that it failed, not how.
-            Err(LinkError::Refused { code: wire::socket::Refused::TargetFailed, .. }) => {
+            Err(LinkError::Refused { code: Refused::TargetFailed, .. }) => {
                 Err(NotTaken::because(Refusal::NotUnderstood, "The target refused it in a trial that was rolled back."))
             }
             Err(error) => Err(DeskError::from(error).into()),

@@ -39,6 +39,9 @@ fn refused(code: Refused, detail: &str) -> PersonError {
         Refused::OutOfScope => ("guard_refused", "It is outside the signed scope of the task."),
         Refused::Stopped => ("stopped", "It is stopped. Resume it first (a signed statement)."),
         Refused::Unknown => ("not_found", "The guard does not know it."),
+        Refused::Drifted => {
+            ("stale", "Something it touches is not as it was when it was shown; have it handed in again.")
+        }
         Refused::TargetFailed => ("target_failed", "The target did not do it."),
         Refused::LedgerFailed => ("unavailable", "The log cannot be written, so nothing was done."),
         Refused::Busy => ("unavailable", "Too many runs at once. Try again in a moment."),

@@ -81,7 +81,7 @@ async fn next_batch(desk: &Desk, wait_ms: u32) -> Result<Vec<Moved>, DeskError> 
         .into_iter()
         .zip(first..)
         .map(|(logged, index)| {
-            grants |= touches_registry(&logged.entry);
+            grants |= outdates(&logged.entry);
             (index, logged.entry, logged.contents.into_iter().map(|c| (c.name, c.text)).collect())
         })
         .collect();
@@ -94,20 +94,23 @@ async fn next_batch(desk: &Desk, wait_ms: u32) -> Result<Vec<Moved>, DeskError> 
     Ok(moved)
 }
 
-fn touches_registry(entry: &str) -> bool {
+/// Whether what the desk remembers of grants and schemas may be old now.
+fn outdates(entry: &str) -> bool {
     let Ok(entry) = lifecycle::log::Entry::parse(entry.as_bytes()) else { return false };
-    matches!(
-        entry.event,
-        EventKind::KeyGranted
-            | EventKind::KeyRevoked
-            | EventKind::TargetGranted
-            | EventKind::TargetRemoved
-            | EventKind::TaskOpened
-            | EventKind::TaskClosed
-            | EventKind::PolicySet
-            | EventKind::Stopped
-            | EventKind::Resumed
-    )
+    let drifted = entry.event == EventKind::Settled && entry.facts.get("cause").is_some_and(|cause| cause == "drifted");
+    drifted
+        || matches!(
+            entry.event,
+            EventKind::KeyGranted
+                | EventKind::KeyRevoked
+                | EventKind::TargetGranted
+                | EventKind::TargetRemoved
+                | EventKind::TaskOpened
+                | EventKind::TaskClosed
+                | EventKind::PolicySet
+                | EventKind::Stopped
+                | EventKind::Resumed
+        )
 }
 
 fn announce(desk: &Desk, moved: &Moved) {

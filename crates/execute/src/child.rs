@@ -1,6 +1,8 @@
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
+use artifact::Effect;
+use artifact::catalog::Catalog;
 use wire::frame::{self, FrameError};
 use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, Job, ORDER_LIMIT, Order, REPORT_LIMIT, Report};
 use wire::target::{Address, Registration};
@@ -75,6 +77,12 @@ fn send(report: &Report) -> ExitCode {
 /// A failure with the target's words made safe to show.
 pub(crate) fn failed(code: FailCode, detail: &str) -> Report {
     Report::Failed { code, detail: artifact::visible(&detail.replace(['\n', '\t'], " ")).chars().take(500).collect() }
+}
+
+/// Refuses to go on where something that the signed effect touches is not as it was when it was shown.
+pub(crate) fn drifted(effect: &Effect, now: &Catalog) -> Result<(), Report> {
+    let told = artifact::drift(&effect.shapes, &artifact::shapes(now, effect));
+    if told.is_empty() { Ok(()) } else { Err(failed(FailCode::Drifted, &told.join("; "))) }
 }
 
 fn registered(target: &Registration) -> Result<(), Report> {

@@ -12,13 +12,14 @@ mod session;
 
 use std::time::Instant;
 
+use artifact::effect::Verb;
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet, Sample, Undo};
 use wire::target::{Address, Registration, Rights};
 
-use crate::child::{Commit, Way, failed};
+use crate::child::{Commit, Way, drifted, failed};
 use crate::image::Images;
 use mint::Minted;
 use session::{login, not_ours, quote, run, strings};
@@ -101,12 +102,34 @@ async fn attempt(
     run(db, if read_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" }).await?;
     let transaction = if read_only { None } else { strings(db, "SELECT pg_current_xact_id()::text").await?.pop() };
     let ours = strings(db, OURS).await?;
+    // A statement that changes the schema is compared before it does, any other once it holds its locks.
+    let defines = job.effect.verb == Verb::Define;
+    if defines {
+        drifted(&job.effect, &catalog::now(db, &job.effect).await?)?;
+    }
     let sql = AssertSqlSafe(job.artifact.clone()).into_sql_str();
-    db.prepare(sql).await.map_err(|error| map_prepare(&error))?;
-    let (tag_rows, mut result, sources) = collect(db, job).await?;
+    let ran = match db.prepare(sql).await.map_err(|error| map_prepare(&error)) {
+        Ok(_) => collect(db, job).await,
+        Err(report) => Err(report),
+    };
+    let (tag_rows, mut result, sources) = match ran {
+        Ok(ran) => ran,
+        Err(report) => {
+            // What was shown may be gone; then that is the cause to tell.
+            if run(db, "ROLLBACK").await.is_ok()
+                && let Ok(now) = catalog::now(db, &job.effect).await
+            {
+                drifted(&job.effect, &now)?;
+            }
+            return Err(report);
+        }
+    };
     // The artifact must not have ended our transaction and begun another.
     if strings(db, OURS).await.ok() != Some(ours) {
         return Err(failed(FailCode::BeyondEffect, "the statement ended the transaction it ran in"));
+    }
+    if !defines && !job.effect.shapes.is_empty() {
+        drifted(&job.effect, &catalog::now(db, &job.effect).await?)?;
     }
     fence::check(db, &job.effect).await?;
     let changed = if read_only { 0 } else { changed_rows(db).await?.max(tag_rows) };
@@ -159,7 +182,6 @@ async fn put_back(before: image::Before, reader: &mut Reader<'_>, job: &Job) -> 
 
 /// Old rows of what is about to be committed. What cannot be told is left out.
 async fn before(db: &mut PgConnection, reader: &mut Reader<'_>, job: &Job, transaction: &str) -> Option<image::Before> {
-    use artifact::effect::Verb;
     let replaces =
         job.effect.relations.iter().any(|r| r.verbs.iter().any(|v| matches!(v, Verb::Update | Verb::Delete)));
     if !replaces || job.effect.commits_itself || job.effect.verb == Verb::Define {
@@ -266,7 +288,6 @@ async fn changed_rows(db: &mut PgConnection) -> Result<u64, Report> {
 
 /// Rows in the one relation that is written, for "37 of 5,311". An estimate is not good enough for that sentence.
 async fn count_of_written(db: &mut PgConnection, job: &Job) -> Option<u64> {
-    use artifact::effect::Verb;
     let mut written = job.effect.relations.iter().filter(|r| r.verbs.iter().any(|v| *v > Verb::Read));
     let (Some(one), None) = (written.next(), written.next()) else { return None };
     let (schema, table) = one.name.split_once('.')?;

@@ -6,7 +6,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
 
-use crate::child::{Commit, Way, failed};
+use crate::child::{Commit, Way, drifted, failed};
+use crate::sqlite_catalog;
 use crate::sqlite_image::Listener;
 use crate::sqlite_lock::{self, Refusals};
 
@@ -38,6 +39,7 @@ pub(crate) fn run(path: &str, job: &Job, way: Way, commit: &mut Commit<'_>) -> R
     let until = began + Duration::from_millis(job.target.statement_timeout_ms);
     db.progress_handler(STEPS, Some(move || Instant::now() > until)).map_err(|error| map(&error, None))?;
     db.execute_batch(if read_only { "BEGIN" } else { "BEGIN IMMEDIATE" }).map_err(|error| map(&error, None))?;
+    drifted(&job.effect, &sqlite_catalog::now(&db, &job.effect).map_err(|error| map(&error, None))?)?;
     // Counted before the statement changes it; only a trial needs the number.
     let of = if matches!(way, Way::Trial { .. }) { count_of_written(&db, job) } else { None };
     let listener = Listener::new(&db, job).map_err(|error| map(&error, None))?;

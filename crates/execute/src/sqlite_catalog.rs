@@ -1,7 +1,8 @@
 //! What a SQLite file says about itself.
 
+use artifact::Effect;
 use artifact::catalog::{Catalog, Column, Function, Relation, RelationKind, Volatility};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use wire::order::{FailCode, Report};
 
 use crate::child::failed;
@@ -50,6 +51,23 @@ fn catalog(db: &Connection) -> rusqlite::Result<Catalog> {
     Ok(catalog)
 }
 
+/// What the relations that an effect names look like now.
+pub(crate) fn now(db: &Connection, effect: &Effect) -> rusqlite::Result<Catalog> {
+    let mut catalog = Catalog::default();
+    for used in &effect.relations {
+        let Some(name) = used.name.strip_prefix("main.") else { continue };
+        let sql = "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE";
+        let found =
+            db.query_row(sql, [name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).optional()?;
+        if let Some((kind, name)) = found {
+            let kind = if kind == "view" { RelationKind::View } else { RelationKind::Table };
+            catalog.relations.push(relation(db, &name, kind)?);
+        }
+    }
+    catalog.sort();
+    Ok(catalog)
+}
+
 fn strings(db: &Connection, sql: &str, name: &str) -> rusqlite::Result<Vec<String>> {
     db.prepare_cached(sql)?.query_map([name], |row| row.get(0))?.collect()
 }
@@ -80,6 +98,17 @@ fn relation(db: &Connection, name: &str, kind: RelationKind) -> rusqlite::Result
         columns,
         key: strings(db, "SELECT name FROM pragma_table_xinfo(?1) WHERE pk > 0 ORDER BY pk", name).unwrap_or_default(),
         rows_estimate,
+        trigger_definitions: strings(
+            db,
+            "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 ORDER BY name",
+            name,
+        )?,
+        definition: strings(
+            db,
+            "SELECT sql FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 AND sql IS NOT NULL",
+            name,
+        )?
+        .pop(),
         triggers,
         rules: Vec::new(),
         row_security: false,

@@ -247,3 +247,59 @@ fn against_a_real_server() {
     let filled = catalog.relation("hidden.t").unwrap().columns[0].default.clone();
     assert_eq!(filled.as_deref(), Some("nextval('hidden.t_id_seq'::regclass)"));
 }
+
+#[test]
+fn a_schema_that_changed_since_is_stale() {
+    let server = Server::start();
+    server.sql(SCHEMA);
+    server.sql(
+        "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2'; GRANT EXECUTE ON FUNCTION twice TO app;
+         CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'",
+    );
+    let app = target(&server, "app", None);
+    let catalog = || {
+        let report = perform(&Order::Catalog { target: app.clone() }, b"", &mut |_, _| false);
+        let Report::Catalog { catalog } = report else { panic!("{report:?}") };
+        catalog
+    };
+    let run = |shown: &artifact::catalog::Catalog| {
+        let mut effect = effect(Verb::Update);
+        effect.relation_mut("public.orders").reads = vec!["amount".into(), "id".into(), "status".into()];
+        effect.functions = vec!["public.twice".into()];
+        effect.shapes = artifact::shapes(shown, &effect);
+        assert_eq!(effect.shapes.len(), 2, "{:?}", effect.shapes);
+        let artifact = "UPDATE orders SET status = 'seen' WHERE id = twice(1)".into();
+        let job = Job { target: app.clone(), kind: Kind::SqlPostgresql, artifact, effect, signer: "Ada".into() };
+        perform(&Order::Run { job, ceiling_rows: 5 }, b"", &mut |_, _| true)
+    };
+    assert!(matches!(run(&catalog()), Report::Done { affected: 1, .. }));
+    for (change, word) in [
+        ("ALTER TABLE orders ALTER COLUMN amount TYPE numeric(12,2)", "column amount"),
+        ("ALTER TABLE orders RENAME COLUMN status TO state", "was column status"),
+        ("CREATE TRIGGER stamp BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION stamp()", "trigger stamp"),
+        ("CREATE POLICY more ON orders TO app USING (id > 0)", "check or policy"),
+        ("ALTER TABLE orders ADD CHECK (amount > -5)", "check or policy"),
+        (
+            "CREATE OR REPLACE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1'",
+            "function public.twice",
+        ),
+        (
+            "ALTER TABLE orders RENAME TO old; CREATE VIEW orders AS SELECT * FROM old; GRANT ALL ON orders TO app",
+            "relation public.orders: was",
+        ),
+    ] {
+        let shown = catalog();
+        server.sql(change);
+        let report = run(&shown);
+        let Report::Failed { code: FailCode::Drifted, detail } = &report else { panic!("{change}: {report:?}") };
+        assert!(detail.contains(word), "{change}: {detail}");
+        if word == "was column status" {
+            server.sql("ALTER TABLE orders RENAME COLUMN state TO status");
+        }
+    }
+    // What the statement does not see makes nothing stale.
+    server.sql("DROP VIEW orders; ALTER TABLE old RENAME TO orders");
+    let shown = catalog();
+    server.sql("ALTER TABLE orders ADD COLUMN note text; ANALYZE orders; ALTER TABLE secrets ADD COLUMN more int");
+    assert!(matches!(run(&shown), Report::Done { .. }));
+}

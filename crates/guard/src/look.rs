@@ -6,7 +6,7 @@ use std::time::Duration;
 use artifact::{Digest, Effect, RunId, Timestamp};
 use audit::entry::{Entry, EventKind};
 use ledger::{Job, LedgerError};
-use wire::order::{Change, Job as OrderJob, Order, Report, ResultSet, Sample};
+use wire::order::{Change, FailCode, Job as OrderJob, Order, Report, ResultSet, Sample};
 use wire::socket::{Answer, Proposed, Refused};
 use wire::target::Registration;
 
@@ -67,6 +67,7 @@ impl Guard {
         let credential = self.credential(target).map_err(|detail| refused(Refused::TargetFailed, detail))?;
         let report = self.executors.run(order, credential.as_ref(), LOOK_LIMIT, &mut |_, _| false);
         match report {
+            Ok(Report::Failed { code: FailCode::Drifted, detail }) => Err(refused(Refused::Drifted, detail)),
             Ok(Report::Failed { code, detail }) => Err(refused(Refused::TargetFailed, format!("{code:?}: {detail}"))),
             Ok(report) => Ok(report),
             Err(crate::executors::ExecutorError::Busy) => Err(refused(Refused::Busy, "too many runs at once")),

@@ -230,8 +230,8 @@ impl Guard {
                 };
                 self.hold(&running, &Ended { json: &json, affected, returned, elapsed_ms, undo }, &labels)
             }
-            Ok(Report::Failed { code: FailCode::CeilingExceeded, detail }) => {
-                self.settle(&running, "stale", FailCode::CeilingExceeded, &detail)
+            Ok(Report::Failed { code: code @ (FailCode::CeilingExceeded | FailCode::Drifted), detail }) => {
+                self.settle(&running, "stale", code, &detail)
             }
             Ok(Report::Failed { code: FailCode::OutcomeUnknown, detail }) if told_to_commit => {
                 self.settle(&running, "unknown", FailCode::OutcomeUnknown, &detail)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use analyze::{Analysis, Code, Severity, analyze, headline};
 use artifact::catalog::Catalog;
 use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, within_scope};
-use artifact::{Artifact, Effect, Kind};
+use artifact::{Artifact, Effect, Kind, shapes};
 use policy::{Decision, Policy, Question, decide};
 
 use crate::Shown;
@@ -72,7 +72,8 @@ pub struct Examined {
 
 /// Analyzes and decides.
 pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> Examined {
-    let analysis = analyze(artifact, setting.catalog);
+    let mut analysis = analyze(artifact, setting.catalog);
+    analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
     let effect = &analysis.effect;
     let in_scope = analysis.understood
         && within_scope(effect, setting.scope)

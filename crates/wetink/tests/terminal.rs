@@ -144,3 +144,42 @@ fn the_way_back_needs_a_signature_of_its_own() {
     let log = machine.json(&["audit", "search", "--proposal", &id], "", None).to_string();
     assert!(log.contains("the way back was shown"), "{log}");
 }
+
+#[test]
+fn what_changed_since_it_was_shown_is_stale_and_told() {
+    let machine = Machine::start();
+    let pass = machine.furnish();
+    let db = rusqlite::Connection::open(machine.path("shop.db")).unwrap();
+    let refunded = || -> i64 {
+        db.query_row("SELECT count(*) FROM orders WHERE status = 'refunded'", [], |row| row.get(0)).unwrap()
+    };
+    let propose = |sql: &str| {
+        let proposal = machine.json(&["propose", "--target", "shop", "--purpose", "refund"], sql, Some(&pass));
+        proposal["proposal_id"].as_str().unwrap_or_else(|| panic!("{proposal}")).to_owned()
+    };
+    let id = propose("UPDATE orders SET status = 'refunded' WHERE id = 1");
+    db.execute_batch(
+        "CREATE TABLE log (id INTEGER PRIMARY KEY, what TEXT);
+         CREATE TRIGGER noisy AFTER UPDATE ON orders BEGIN INSERT INTO log(what) VALUES (new.customer); END;",
+    )
+    .unwrap();
+    let (ok, text) = machine.person(&["approve", &id], "");
+    assert!(!ok && text.contains("is now trigger noisy"), "{text}");
+    assert_eq!(refunded(), 0);
+    let view = machine.json(&["show", &id], "", None);
+    assert_eq!(view["row"]["status"], "stale");
+    // The agent learns that it is stale, and nothing of the schema.
+    let told = machine.json(&["wait", &id, "--timeout", "0"], "", Some(&pass)).to_string();
+    assert!(told.contains("stale") && !told.contains("noisy"), "{told}");
+
+    // Handed in again it shows what it does now; a change between the desk's look and the trial costs one more look.
+    let again = propose("UPDATE orders SET status = 'refunded' WHERE id = 2");
+    let view = machine.json(&["show", &again], "", None);
+    assert!(view["effect"]["relations"].to_string().contains("main.log"), "{view}");
+    db.execute_batch("DROP TRIGGER noisy").unwrap();
+    let third = propose("UPDATE orders SET status = 'refunded' WHERE id = 3");
+    assert!(!machine.json(&["show", &third], "", None)["effect"]["relations"].to_string().contains("main.log"));
+    let (ok, text) = machine.person(&["approve", &third], "");
+    assert!(ok, "{text}");
+    assert_eq!(refunded(), 1);
+}

@@ -172,6 +172,8 @@ pub enum FailCode {
     NotOneStatement,
     /// More rows than the signed ceiling; rolled back.
     CeilingExceeded,
+    /// Something that the statement touches is not as it was when it was shown; rolled back.
+    Drifted,
     /// The target reports an error in the statement; rolled back.
     StatementFailed,
     /// It took longer than allowed; rolled back.

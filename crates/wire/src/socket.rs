@@ -322,6 +322,8 @@ pub enum Refused {
     BelowFloor,
     /// The executor could not do it (catalog, preview).
     TargetFailed,
+    /// Something touched is not as the effect says (preview).
+    Drifted,
     /// The ledger cannot be written; nothing was done.
     LedgerFailed,
     /// Too many runs at once; nothing was done.

@@ -1,5 +1,6 @@
 //! What a PostgreSQL database says about itself. A handful of queries, whatever the number of relations.
 
+use artifact::Effect;
 use artifact::catalog::{Cascade, Catalog, Column, Function, Operator, Relation, RelationKind, Volatility};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -7,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use wire::order::{FailCode, Report};
 use wire::target::{Address, Registration};
 
-use super::session::{login, strings};
+use super::session::{literal, login, strings};
 use crate::child::failed;
 
 /// One row for each relation, as JSON, so that no name can look like a separator. Of the server's own relations only the
@@ -54,7 +55,7 @@ SELECT json_build_object(
       JOIN pg_namespace un ON un.oid = uc.relnamespace), '[]') END)::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT n.nspname IN ('pg_catalog', 'information_schema')) o(own)
-WHERE c.relkind IN ('r','p','v','m','f','S') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'
+WHERE c.relkind IN ('r','p','v','m','f','S') AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%' /* only */
 ORDER BY own, n.nspname, c.relname LIMIT 5000";
 
 /// One row for each name. A definition is given where the text says all: SQL or PL/pgSQL, under the session's settings.
@@ -73,7 +74,7 @@ FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l 
 LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid AND n.nspname <> 'pg_catalog'
 CROSS JOIN LATERAL (SELECT n.nspname IN ('pg_catalog', 'information_schema')) o(own)
 CROSS JOIN LATERAL (SELECT NOT own AND l.lanname IN ('sql', 'plpgsql') AND p.prokind <> 'a' AND p.proconfig IS NULL AND length(p.prosrc) <= 65536) t(told)
-WHERE n.nspname NOT LIKE 'pg\\_temp%'
+WHERE n.nspname NOT LIKE 'pg\\_temp%' /* only */
 GROUP BY n.nspname, p.proname LIMIT 20000";
 
 /// Operators of users, with what they call.
@@ -128,6 +129,27 @@ pub(crate) async fn read(target: &Registration, credential: &[u8]) -> Result<Cat
     let Address::Postgresql { search_path, .. } = &target.address else { return Ok(Catalog::default()) };
     let search_path = search_path.clone();
     let mut catalog = Catalog { version, search_path, relations, functions, operators, ddl: Vec::new() };
+    catalog.sort();
+    Ok(catalog)
+}
+
+/// What the relations and functions that an effect names look like now, as the session that runs it sees them.
+pub(super) async fn now(db: &mut PgConnection, effect: &Effect) -> Result<Catalog, Report> {
+    let only = |sql: &str, name: &str, names: Vec<String>| {
+        sql.replace("/* only */", &format!("AND n.nspname || '.' || {name} IN ({})", names.join(", ")))
+    };
+    let relations: Vec<String> = effect.relations.iter().map(|used| literal(&used.name)).collect();
+    let functions: Vec<String> =
+        effect.functions.iter().filter(|name| name.contains('.')).map(|name| literal(name)).collect();
+    let mut catalog = Catalog::default();
+    if !relations.is_empty() {
+        let found = rows::<RelationRow>(db, &only(RELATIONS, "c.relname", relations)).await?;
+        catalog.relations = found.into_iter().map(relation).collect();
+    }
+    if !functions.is_empty() {
+        let found = rows::<FunctionRow>(db, &only(FUNCTIONS, "p.proname", functions)).await?;
+        catalog.functions = found.into_iter().map(function).collect();
+    }
     catalog.sort();
     Ok(catalog)
 }

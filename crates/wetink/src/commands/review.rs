@@ -100,9 +100,7 @@ fn outcome(terminal: &Terminal, view: &ReviewView) -> Result<()> {
     })?;
     match status {
         Status::Held | Status::Released => Ok(()),
-        Status::Stale => {
-            Err(Failure::of(Exit::Stale, "more rows would have changed than were shown; nothing was changed"))
-        }
+        Status::Stale => Err(Failure::of(Exit::Stale, "what was shown no longer held; nothing was changed")),
         Status::Unknown => {
             Err(Failure::of(Exit::Error, "nobody can say whether it happened; look at the target before anything else"))
         }
