@@ -21,6 +21,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("note", note),
     ("order", order),
     ("postgresql", postgresql),
+    ("mariadb", mariadb),
     ("sqlite", sqlite),
     ("sshsig", sshsig),
     ("statement", statement),
@@ -130,6 +131,11 @@ fn analyzed(kind: Kind, catalog: &Catalog, data: &[u8]) {
 fn postgresql(data: &[u8]) {
     static CATALOG: OnceLock<Catalog> = OnceLock::new();
     analyzed(Kind::SqlPostgresql, CATALOG.get_or_init(|| catalog("public")), data);
+}
+
+fn mariadb(data: &[u8]) {
+    static CATALOG: OnceLock<Catalog> = OnceLock::new();
+    analyzed(Kind::SqlMariadb, CATALOG.get_or_init(|| catalog("shop")), data);
 }
 
 fn sqlite(data: &[u8]) {

@@ -48,7 +48,11 @@ const MEASURES: &[Measure] = &[
     },
     Measure {
         name: "sql",
-        runs: &[&["-p", "wetink", "--test", "sql", "the_claimed_rights_are_enough"]],
+        runs: &[
+            &["-p", "wetink", "--test", "sql", "the_claimed_rights_are_enough"],
+            &["-p", "wetink", "--test", "dialects", "the_claims_hold_on_sqlite"],
+            &["-p", "wetink", "--test", "dialects", "the_claimed_rights_are_enough_on_mariadb"],
+        ],
         size: Some(("WETINK_SQL", "10000")),
     },
     Measure {

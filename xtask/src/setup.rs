@@ -17,6 +17,8 @@ pub(crate) enum Tool {
     Ssh,
     /// A PostgreSQL server, 14 to 18.
     Postgres,
+    /// A MariaDB server.
+    Mariadb,
     /// Node with npm.
     Node,
     /// A Chromium that Playwright can drive.
@@ -28,7 +30,7 @@ pub(crate) const TO_DEMO: &[Tool] = &[Tool::Compiler, Tool::Libclang, Tool::Ssh]
 
 /// What it takes to test everything.
 pub(crate) const TO_TEST: &[Tool] =
-    &[Tool::Compiler, Tool::Libclang, Tool::Ssh, Tool::Postgres, Tool::Node, Tool::Chromium];
+    &[Tool::Compiler, Tool::Libclang, Tool::Ssh, Tool::Postgres, Tool::Mariadb, Tool::Node, Tool::Chromium];
 
 impl Tool {
     fn name(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Tool {
             Self::Libclang => "libclang",
             Self::Ssh => "the OpenSSH client",
             Self::Postgres => "a PostgreSQL server (14 to 18)",
+            Self::Mariadb => "a MariaDB server",
             Self::Node => "Node with npm",
             Self::Chromium => "Chromium",
         }
@@ -47,7 +50,7 @@ impl Tool {
             Self::Compiler => "SQLite, PostgreSQL's grammar and the cryptography are built from C",
             Self::Libclang => "bindgen reads the header of PostgreSQL's grammar with it",
             Self::Ssh => "people sign in the terminal with ssh-keygen and ssh-agent",
-            Self::Postgres => "tests run against a real server of their own, in a temporary folder",
+            Self::Postgres | Self::Mariadb => "tests run against a real server of their own, in a temporary folder",
             Self::Node => "tests drive a browser and real agents' hosts with it",
             Self::Chromium => "the people's pages are tested in a real browser with a virtual passkey",
         }
@@ -60,6 +63,7 @@ impl Tool {
             Self::Libclang => &["libclang-dev"],
             Self::Ssh => &["openssh-client"],
             Self::Postgres => &["postgresql"],
+            Self::Mariadb => &["mariadb-server"],
             Self::Node => &["nodejs", "npm"],
             Self::Chromium => &["chromium"],
         }
@@ -73,6 +77,7 @@ impl Tool {
             Self::Libclang => host.libclang() && host.clang_headers(),
             Self::Ssh => host.program("ssh-keygen") && host.program("ssh-agent"),
             Self::Postgres => host.postgres() || (host.program("initdb") && host.program("postgres")),
+            Self::Mariadb => host.has("usr/sbin/mariadbd") && host.has("usr/bin/mariadb-install-db"),
             Self::Node => host.program("node") && host.program("npm"),
             Self::Chromium => {
                 host.chosen_chromium

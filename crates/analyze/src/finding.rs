@@ -73,6 +73,7 @@ codes! {
     TooLongToReview "too_long_to_review" High false "The artifact has more than 400 lines; nobody reviews that well.";
     TooLarge "too_large" Refuse true "The artifact is larger than analysis accepts.";
     NestedTooDeep "nested_too_deep" Refuse true "Brackets, or parts of the statement, are nested deeper than analysis accepts, or signs run on too long.";
+    ExecutableComment "executable_comment" Refuse true "A comment that the server runs as code, or takes as a hint.";
     TrailingContent "trailing_content" Caution false "Text follows the end of the statement.";
     SyntaxError "syntax_error" High true "The target's grammar does not accept the artifact.";
     EmptyStatement "empty_statement" High true "The artifact holds no statement.";

@@ -72,10 +72,20 @@ impl Cursor<'_> {
 
     fn next(&mut self) -> Token {
         let postgresql = self.kind == Kind::SqlPostgresql;
+        let mariadb = self.kind == Kind::SqlMariadb;
         match (self.peek(0), self.peek(1)) {
             (b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, _) => {
                 self.skip_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c));
                 Token::Space
+            }
+            (b'-', b'-') if mariadb && self.peek(2) > b' ' => {
+                // To MariaDB two signs; a comment needs a blank after them.
+                self.at += 1;
+                Token::Symbol
+            }
+            (b'#', _) if mariadb => {
+                self.skip_while(|b| b != b'\n');
+                Token::Comment
             }
             (b'-', b'-') => {
                 self.skip_while(|b| b != b'\n' && !(postgresql && b == b'\r'));
@@ -84,6 +94,15 @@ impl Cursor<'_> {
             (b'/', b'*') => {
                 self.block_comment(postgresql);
                 Token::Comment
+            }
+            (quote @ (b'\'' | b'"'), _) if mariadb => {
+                self.quoted(quote, true);
+                Token::Text
+            }
+            (b'b' | b'B' | b'n' | b'N' | b'x' | b'X', b'\'') if mariadb => {
+                self.at += 1;
+                self.quoted(b'\'', true);
+                Token::Text
             }
             (b'\'', _) => {
                 self.quoted(b'\'', false);
@@ -112,7 +131,7 @@ impl Cursor<'_> {
                 self.quoted(b'`', false);
                 Token::QuotedName
             }
-            (b'[', _) if !postgresql => {
+            (b'[', _) if !postgresql && !mariadb => {
                 self.skip_while(|b| b != b']');
                 self.at = (self.at + 1).min(self.bytes.len());
                 Token::QuotedName

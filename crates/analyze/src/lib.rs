@@ -10,6 +10,7 @@
 mod draft;
 mod finding;
 mod lexer;
+pub mod mariadb;
 pub mod postgresql;
 mod sentence;
 pub mod sqlite;
@@ -69,6 +70,7 @@ pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
     if !draft.cannot_parse() {
         match artifact.kind() {
             Kind::SqlPostgresql => postgresql::analyze_into(artifact.text(), catalog, &mut draft),
+            Kind::SqlMariadb => mariadb::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlSqlite => sqlite::analyze_into(artifact.text(), catalog, &mut draft),
         }
     }

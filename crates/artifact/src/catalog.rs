@@ -53,6 +53,9 @@ pub struct Relation {
     /// Columns of its primary key; empty where there is none.
     #[serde(default)]
     pub key: Vec<String>,
+    /// True if what is written stays, whatever becomes of the transaction (MariaDB engines without transactions).
+    #[serde(default)]
+    pub commits_alone: bool,
     /// Rows by the planner's estimate, where the target has one.
     pub rows_estimate: Option<u64>,
     /// Names of triggers that fire on writes.

@@ -9,23 +9,26 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// One PostgreSQL statement.
     SqlPostgresql,
+    /// One MariaDB or MySQL statement.
+    SqlMariadb,
     /// One SQLite statement.
     SqlSqlite,
 }
 
 /// Text that names no kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/sqlite")]
+#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/mariadb, sql/sqlite")]
 pub struct KindError(String);
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 2] = [Self::SqlPostgresql, Self::SqlSqlite];
+    pub const ALL: [Self; 3] = [Self::SqlPostgresql, Self::SqlMariadb, Self::SqlSqlite];
 
     /// The name used in statements and APIs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SqlPostgresql => "sql/postgresql",
+            Self::SqlMariadb => "sql/mariadb",
             Self::SqlSqlite => "sql/sqlite",
         }
     }

@@ -8,7 +8,7 @@ use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, Job, ORDER_LIMIT, Order, REPOR
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
-use crate::{confine, postgresql, sqlite, sqlite_catalog};
+use crate::{confine, mariadb, postgresql, sqlite, sqlite_catalog};
 
 /// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
 pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
@@ -101,14 +101,15 @@ fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<
             match &target.address {
                 Address::Sqlite { path } => sqlite_catalog::read(path),
                 Address::Postgresql { .. } => postgresql::block_on(postgresql::read_catalog(target, credential)),
+                Address::Mariadb { .. } => postgresql::block_on(mariadb::read_catalog(target, credential)),
             }
             .map(|catalog| Report::Catalog { catalog: Box::new(catalog) })
         }
         Order::Resolve { target, transaction } => {
             registered(target)?;
             match &target.address {
-                // SQLite keeps no record of past transactions.
-                Address::Sqlite { .. } => Ok(Report::Resolved { status: None }),
+                // These keep no record of past transactions.
+                Address::Sqlite { .. } | Address::Mariadb { .. } => Ok(Report::Resolved { status: None }),
                 Address::Postgresql { .. } => {
                     postgresql::block_on(postgresql::resolve(target, credential, transaction))
                 }
@@ -127,5 +128,6 @@ fn meet(job: &Job, way: Way, credential: &[u8], commit: &mut Commit<'_>) -> Resu
     match &job.target.address {
         Address::Sqlite { path } => sqlite::run(path, job, way, commit),
         Address::Postgresql { .. } => postgresql::block_on(postgresql::perform(job, credential, way, commit)),
+        Address::Mariadb { .. } => postgresql::block_on(mariadb::perform(job, credential, way, commit)),
     }
 }

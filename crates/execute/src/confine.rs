@@ -81,7 +81,7 @@ fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
             let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
             allow(folder, AccessFs::from_all(abi) & !AccessFs::Execute)?;
         }
-        Address::Postgresql { host, port, ca_file, .. } => {
+        Address::Postgresql { host, port, ca_file, .. } | Address::Mariadb { host, port, ca_file, .. } => {
             for file in [
                 "/etc/resolv.conf",
                 "/etc/hosts",
@@ -96,7 +96,10 @@ fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
                 allow(Path::new(file), AccessFs::ReadFile.into())?;
             }
             if host.starts_with('/') {
-                allow(Path::new(host), AccessFs::from_all(abi) & !AccessFs::Execute)?;
+                // A folder of sockets, or a socket in one.
+                let host = Path::new(host);
+                let folder = if host.is_dir() { host } else { host.parent().unwrap_or(host) };
+                allow(folder, AccessFs::from_all(abi) & !AccessFs::Execute)?;
             }
             (&mut rules).add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
         }

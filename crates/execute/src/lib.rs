@@ -9,6 +9,7 @@
 mod child;
 mod confine;
 mod image;
+mod mariadb;
 mod postgresql;
 mod sqlite;
 mod sqlite_catalog;

@@ -23,6 +23,10 @@ pub(crate) fn render(
         Some(t) => {
             let place = match &t.address {
                 Address::Sqlite { path } => format!("SQLite file {path}"),
+                Address::Mariadb { host, port, database, login, rights, .. } => {
+                    let minted = if *rights == Rights::Minted { ", which mints a user for the run" } else { "" };
+                    format!("MariaDB {host}:{port}/{database}, login {login}{minted}")
+                }
                 Address::Postgresql { host, port, database, login, mirror, rights, .. } => {
                     let mirror = mirror.as_ref().map(|m| format!(", as role {m}")).unwrap_or_default();
                     let minted = if *rights == Rights::Minted { ", which mints a role for the run" } else { "" };

@@ -168,6 +168,9 @@ fn lasting(kind: Kind, effect: &Effect, catalog: &Catalog) -> Option<&'static st
     if effect.commits_itself {
         return Some("the target commits it by itself");
     }
+    if kind == Kind::SqlMariadb {
+        return Some("old rows are not kept for MariaDB");
+    }
     let mut written = effect.relations.iter().filter(|r| r.verbs.iter().any(|v| *v > Verb::Read));
     let (Some(one), None) = (written.next(), written.next()) else {
         return Some("it changes more than one table");

@@ -124,7 +124,9 @@ fn counted_note(view: &ReviewView) -> String {
 pub(crate) fn place(registration: &Registration) -> String {
     match &registration.address {
         Address::Sqlite { path } => path.clone(),
-        Address::Postgresql { host, port, database, .. } => format!("{database} at {host}:{port}"),
+        Address::Postgresql { host, port, database, .. } | Address::Mariadb { host, port, database, .. } => {
+            format!("{database} at {host}:{port}")
+        }
     }
 }
 

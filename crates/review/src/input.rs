@@ -190,13 +190,23 @@ impl Form {
                 ca_file: optional("ca_file"),
                 search_path: self.lines("search_path"),
             },
+            "mariadb" => TargetAddress::Mariadb {
+                host: self.need("host")?,
+                port: self.number("port")?,
+                database: self.need("database")?,
+                login: self.need("login")?,
+                rights: if self.get("rights") == "minted" { Rights::Minted } else { Rights::Login },
+                tls: if self.get("tls") == "disable" { Tls::Disable } else { Tls::Require },
+                ca_file: optional("ca_file"),
+            },
             _ => return Err(error("malformed", "choose the kind of target")),
         };
         let run_as = match &address {
             TargetAddress::Sqlite { .. } => "owner".to_owned(),
             TargetAddress::Postgresql { mirror: Some(role), .. } => role.clone(),
             TargetAddress::Postgresql { rights: Rights::Minted, .. } => "a role minted for the run".to_owned(),
-            TargetAddress::Postgresql { login, .. } => login.clone(),
+            TargetAddress::Mariadb { rights: Rights::Minted, .. } => "a user minted for the run".to_owned(),
+            TargetAddress::Postgresql { login, .. } | TargetAddress::Mariadb { login, .. } => login.clone(),
         };
         let registration = Registration {
             name: self.need("name")?,

@@ -250,7 +250,7 @@ enum TargetCommand {
     Add {
         /// Short name.
         name: String,
-        /// sqlite:/path/to/file or postgres://login@host:port/database, without a password.
+        /// sqlite:/path/to/file, postgres://login@host:port/database or mariadb://login@host:port/database, without a password.
         address: String,
         /// prod, staging, dev ...
         #[arg(long, default_value = "dev")]

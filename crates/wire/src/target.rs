@@ -58,6 +58,23 @@ pub enum Address {
         /// `search_path` set for every run.
         search_path: Vec<String>,
     },
+    /// A MariaDB or MySQL database.
+    Mariadb {
+        /// Host name, IP address, or the absolute path of a Unix socket.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// Database, where unqualified names are looked up.
+        database: String,
+        /// Login: low-privilege, or one that mints (see `rights`).
+        login: String,
+        /// With which rights a run meets the database.
+        rights: Rights,
+        /// Whether TLS is used.
+        tls: Tls,
+        /// Extra root certificate, absolute path of a PEM file.
+        ca_file: Option<String>,
+    },
 }
 
 /// With which rights a run meets a database.
@@ -101,6 +118,18 @@ pub enum RegistrationError {
     Text(&'static str),
 }
 
+/// How a server is reached: TLS unless it is on this machine.
+fn server(host: &str, port: u16, tls: Tls, ca_file: Option<&str>) -> Result<(), RegistrationError> {
+    if port == 0 {
+        return Err(RegistrationError::Limit("port", 65_535));
+    }
+    if let Some(path) = ca_file.filter(|p| !p.starts_with('/')) {
+        return Err(RegistrationError::Path(path.to_owned()));
+    }
+    let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host);
+    if tls == Tls::Disable && !local { Err(RegistrationError::PlainText(host.to_owned())) } else { Ok(()) }
+}
+
 impl Registration {
     /// Most rows any run may return.
     pub const RESULT_ROWS_LIMIT: u64 = 10_000;
@@ -142,19 +171,18 @@ impl Registration {
                 if path.starts_with('/') { Ok(()) } else { Err(RegistrationError::Path(path.clone())) }
             }
             Address::Postgresql { host, port, database, login, mirror, tls, ca_file, search_path, rights: _ } => {
-                text("host", host)?;
-                text("database", database)?;
-                text("login", login)?;
                 mirror.as_deref().map_or(Ok(()), |m| text("mirror", m))?;
                 search_path.iter().try_for_each(|s| text("search path", s))?;
-                if *port == 0 {
-                    return Err(RegistrationError::Limit("port", 65_535));
-                }
-                if let Some(path) = ca_file.as_deref().filter(|p| !p.starts_with('/')) {
-                    return Err(RegistrationError::Path(path.to_owned()));
-                }
-                let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
-                if *tls == Tls::Disable && !local { Err(RegistrationError::PlainText(host.clone())) } else { Ok(()) }
+                text("database", database)?;
+                text("login", login)?;
+                text("host", host)?;
+                server(host, *port, *tls, ca_file.as_deref())
+            }
+            Address::Mariadb { host, port, database, login, tls, ca_file, rights: _ } => {
+                text("database", database)?;
+                text("login", login)?;
+                text("host", host)?;
+                server(host, *port, *tls, ca_file.as_deref())
             }
         }
     }
@@ -164,6 +192,7 @@ impl Registration {
         match self.address {
             Address::Sqlite { .. } => Kind::SqlSqlite,
             Address::Postgresql { .. } => Kind::SqlPostgresql,
+            Address::Mariadb { .. } => Kind::SqlMariadb,
         }
     }
 

@@ -167,6 +167,7 @@ fn relation(row: RelationRow) -> Relation {
         },
         columns: row.columns,
         key: row.key,
+        commits_alone: false,
         // -1: never analyzed.
         rows_estimate: u64::try_from(row.rows).ok(),
         triggers,

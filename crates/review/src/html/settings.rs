@@ -139,5 +139,23 @@ fn target_forms() -> Markup {
                 label { "Search path, one schema a line" textarea.mono name="search_path" rows="2" spellcheck="false" { "\npublic" } }
                 (labels)
             } }
+        details { summary { "Add a MariaDB or MySQL database" }
+            form method="post" action="/grants" {
+                input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="mariadb";
+                div.grid {
+                    (common)
+                    label { "Host or socket" input name="host" type="text" required autocomplete="off"; }
+                    label { "Port" input name="port" type="number" min="1" max="65535" value="3306" required; }
+                    label { "Database" input name="database" type="text" required autocomplete="off"; }
+                    label { "Login" input name="login" type="text" required autocomplete="off"; }
+                    label { "Rights of a run" select name="rights" {
+                        option value="login" { "those of the login" }
+                        option value="minted" { "a user minted for the run (login needs CREATE USER)" } } }
+                    label { "Credential in the vault" input name="credential" type="text" autocomplete="off"; }
+                    label { "TLS" select name="tls" { option value="require" { "require" } option value="disable" { "disable (this machine only)" } } }
+                    label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
+                }
+                (labels)
+            } }
     }
 }

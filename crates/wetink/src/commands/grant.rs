@@ -49,41 +49,50 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
             .map_err(|_| usage("there is no such SQLite file; give the path of an existing one"))?;
         let path = path.to_str().ok_or_else(|| usage("the path is not UTF-8"))?.to_owned();
         (Address::Sqlite { path }, "owner".to_owned(), None)
-    } else if let Some(rest) =
-        add.address.strip_prefix("postgres://").or_else(|| add.address.strip_prefix("postgresql://"))
-    {
-        let form = "use postgres://login@host:port/database, without a password";
-        let (login, rest) = rest.split_once('@').ok_or_else(|| usage(form))?;
-        if login.contains(':') {
-            return Err(usage("the address holds a password; leave it out and store it with `wetink secret set NAME`"));
-        }
-        let (host, database) = rest.rsplit_once('/').ok_or_else(|| usage(form))?;
-        let (host, port) = match host.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| usage("the port is not a number"))?),
-            None => (host, 5432),
-        };
-        // A socket's folder is written with %2F, as libpq does.
-        let host = host.replace("%2F", "/").replace("%2f", "/");
+    } else if let Some((scheme, server)) = server(&add.address).map_err(|why| usage(&why))? {
+        let Server { login, host, port, database } = server;
         let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
+        let tls = if local { Tls::Disable } else { Tls::Require };
+        let rights = if add.minted { Rights::Minted } else { Rights::Login };
         let run_as = match &add.mirror {
             Some(role) => role.clone(),
-            None if add.minted => "a role minted for the run".to_owned(),
-            None => login.to_owned(),
+            None if add.minted => {
+                format!("a {} minted for the run", if scheme == Scheme::Mariadb { "user" } else { "role" })
+            }
+            None => login.clone(),
         };
-        let address = Address::Postgresql {
-            host,
-            port,
-            database: database.to_owned(),
-            login: login.to_owned(),
-            mirror: add.mirror,
-            rights: if add.minted { Rights::Minted } else { Rights::Login },
-            tls: if local { Tls::Disable } else { Tls::Require },
-            ca_file: add.ca_file,
-            search_path: if add.search_path.is_empty() { vec!["public".to_owned()] } else { add.search_path },
+        let address = match scheme {
+            Scheme::Mariadb if add.mirror.is_some() || !add.search_path.is_empty() => {
+                return Err(usage(
+                    "MariaDB has no rows of a role's own and no search path; leave --mirror and --search-path out",
+                ));
+            }
+            Scheme::Mariadb => Address::Mariadb {
+                host,
+                port: port.unwrap_or(3306),
+                database,
+                login,
+                rights,
+                tls,
+                ca_file: add.ca_file,
+            },
+            Scheme::Postgresql => Address::Postgresql {
+                host,
+                port: port.unwrap_or(5432),
+                database,
+                login,
+                mirror: add.mirror,
+                rights,
+                tls,
+                ca_file: add.ca_file,
+                search_path: if add.search_path.is_empty() { vec!["public".to_owned()] } else { add.search_path },
+            },
         };
         (address, run_as, add.credential)
     } else {
-        return Err(usage("a target is sqlite:/path/to/file or postgres://login@host:port/database"));
+        return Err(usage(
+            "a target is sqlite:/path/to/file, postgres://login@host:port/database or mariadb://login@host:port/database",
+        ));
     };
     let registration = Registration {
         name: add.name,
@@ -97,6 +106,47 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
     };
     registration.check().map_err(|error| usage(&error.to_string()))?;
     Ok(registration)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Postgresql,
+    Mariadb,
+}
+
+/// A server's address as it is typed.
+struct Server {
+    login: String,
+    host: String,
+    port: Option<u16>,
+    database: String,
+}
+
+/// Reads `scheme://login@host:port/database`; none if the scheme is no server's.
+fn server(address: &str) -> std::result::Result<Option<(Scheme, Server)>, String> {
+    let schemes = [
+        ("postgres://", Scheme::Postgresql),
+        ("postgresql://", Scheme::Postgresql),
+        ("mariadb://", Scheme::Mariadb),
+        ("mysql://", Scheme::Mariadb),
+    ];
+    let Some((prefix, scheme)) = schemes.into_iter().find(|(prefix, _)| address.starts_with(prefix)) else {
+        return Ok(None);
+    };
+    let form = || format!("use {prefix}login@host:port/database, without a password");
+    let rest = address.get(prefix.len()..).unwrap_or_default();
+    let (login, rest) = rest.split_once('@').ok_or_else(form)?;
+    if login.contains(':') {
+        return Err("the address holds a password; leave it out and store it with `wetink secret set NAME`".to_owned());
+    }
+    let (host, database) = rest.rsplit_once('/').ok_or_else(form)?;
+    let (host, port) = match host.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port.parse().map_err(|_| "the port is not a number".to_owned())?)),
+        None => (host, None),
+    };
+    // A socket is written with %2F, as libpq does.
+    let host = host.replace("%2F", "/").replace("%2f", "/");
+    Ok(Some((scheme, Server { login: login.to_owned(), host, port, database: database.to_owned() })))
 }
 
 /// Registers a target.
@@ -215,9 +265,15 @@ mod tests {
         assert!(
             matches!(&socket.address, Address::Postgresql { host, tls: Tls::Disable, .. } if host == "/run/postgresql")
         );
+        let maria = registration(add("mariadb://app@%2Frun%2Fmysqld%2Fmysqld.sock/shop")).unwrap();
+        assert!(
+            matches!(&maria.address, Address::Mariadb { host, port: 3306, .. } if host == "/run/mysqld/mysqld.sock")
+        );
+        assert!(registration(TargetAdd { mirror: Some("ada".into()), ..add("mariadb://app@localhost/shop") }).is_err());
         for bad in [
             "postgres://app:pw@h/shop",
-            "mysql://x@h/d",
+            "mysql://x:pw@h/d",
+            "oracle://x@h/d",
             "sqlite:/no/such/file",
             "postgres://h/shop",
             "postgres://a@h:x/shop",

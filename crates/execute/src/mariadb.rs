@@ -1,0 +1,180 @@
+//! MariaDB and MySQL: one connection, one statement, in one transaction where the server has one.
+//!
+//! The bytes are prepared first, where the server itself refuses more than one statement, and then run as they are, so that
+//! every value comes back in the server's own rendering. Between the two nothing changes that they mean: the session's
+//! settings are pinned.
+
+mod catalog;
+mod mint;
+mod session;
+
+use std::time::Instant;
+
+use artifact::effect::Verb;
+use futures_util::TryStreamExt as _;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
+use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
+use wire::target::{Address, Rights};
+
+use crate::child::{Commit, Way, drifted, failed};
+use mint::Minted;
+use session::{login, map, not_ours, quote, run, strings};
+
+pub(crate) use catalog::read as read_catalog;
+
+/// Runs the job with the registered login's rights, or as a user minted for it.
+pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
+    let Address::Mariadb { rights, .. } = &job.target.address else { return Err(not_ours()) };
+    if matches!(way, Way::Trial { .. }) && job.effect.commits_itself {
+        return Err(failed(FailCode::BadOrder, "the server commits this by itself; there is no trial of it"));
+    }
+    match rights {
+        Rights::Login => attempt(&mut login(&job.target, credential).await?, job, way, commit).await,
+        Rights::Minted => {
+            let minted = Minted::make(job, credential).await?;
+            let done = async { attempt(&mut minted.connect(job).await?, job, way, commit).await };
+            let done = done.await;
+            minted.drop().await;
+            done
+        }
+    }
+}
+
+async fn attempt(db: &mut MySqlConnection, job: &Job, way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
+    let read_only = job.effect.is_read_only();
+    let began = Instant::now();
+    let sql = || AssertSqlSafe(job.artifact.clone()).into_sql_str();
+    db.prepare(sql()).await.map_err(|error| map(&error))?;
+    if !job.effect.shapes.is_empty() {
+        drifted(&job.effect, &catalog::now(db, &job.effect).await?)?;
+    }
+    if job.effect.commits_itself {
+        // Nothing holds it once it has begun, so the guard's word comes first.
+        if !commit(0, None) {
+            return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment"));
+        }
+        let (affected, result) = collect(db, job).await?;
+        let _ = run(db, "COMMIT").await;
+        return Ok(Report::Done { affected, result, elapsed_ms: elapsed(began), undo: None });
+    }
+    let of = if matches!(way, Way::Trial { .. }) { count_of_written(db, job).await } else { None };
+    run(db, if read_only { "START TRANSACTION READ ONLY" } else { "START TRANSACTION READ WRITE" }).await?;
+    let before = changes(db).await?;
+    let (affected, result) = collect(db, job).await?;
+    if strings(db, "SELECT @@in_transaction").await? != ["1"] {
+        return Err(failed(FailCode::OutcomeUnknown, "the statement ended the transaction"));
+    }
+    let changed = if read_only { 0 } else { affected.max(changes(db).await?.saturating_sub(before)) };
+    let ceiling = match way {
+        Way::Once { ceiling } => ceiling,
+        Way::Trial { .. } => {
+            run(db, "ROLLBACK").await?;
+            let rows = if read_only { result.total_rows } else { changed };
+            return Ok(Report::Preview { rows, of, sample: None });
+        }
+    };
+    if read_only {
+        run(db, "ROLLBACK").await?;
+        return Ok(Report::Done { affected: 0, result, elapsed_ms: elapsed(began), undo: None });
+    }
+    if changed > ceiling {
+        let _ = run(db, "ROLLBACK").await;
+        return Err(failed(
+            FailCode::CeilingExceeded,
+            &format!("{changed} rows would have changed, {ceiling} were signed; rolled back"),
+        ));
+    }
+    let elapsed_ms = elapsed(began);
+    if !commit(changed, None) {
+        let _ = run(db, "ROLLBACK").await;
+        return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment; rolled back"));
+    }
+    match run(db, "COMMIT").await {
+        Ok(()) => Ok(Report::Done { affected: changed, result, elapsed_ms, undo: None }),
+        // The connection broke while committing, or the server refused; it keeps no record to ask.
+        Err(Report::Failed { detail, .. }) => Err(failed(FailCode::OutcomeUnknown, &detail)),
+        Err(other) => Err(other),
+    }
+}
+
+fn elapsed(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Rows written by this session so far, as the storage engines were told, triggers included. Rows that foreign keys change
+/// are the engine's own affair and not in it; the page says so.
+async fn changes(db: &mut MySqlConnection) -> Result<u64, Report> {
+    let sql = "SELECT CAST(SUM(VARIABLE_VALUE) AS CHAR) FROM information_schema.SESSION_STATUS
+               WHERE VARIABLE_NAME IN ('HANDLER_WRITE', 'HANDLER_UPDATE', 'HANDLER_DELETE')";
+    let counted = strings(db, sql).await?;
+    let counted = counted.first().and_then(|n| n.split('.').next()?.parse().ok());
+    counted.ok_or_else(|| failed(FailCode::StatementFailed, "the server does not count changed rows"))
+}
+
+async fn collect(db: &mut MySqlConnection, job: &Job) -> Result<(u64, ResultSet), Report> {
+    let most = usize::try_from(job.target.result_rows_max).unwrap_or(usize::MAX);
+    let (mut result, mut affected, mut bytes) = (ResultSet::default(), 0_u64, 0_usize);
+    let writes = !job.effect.is_read_only();
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(job.artifact.clone())).fetch_many(db);
+    while let Some(item) = stream.try_next().await.map_err(|error| map(&error))? {
+        match item {
+            Either::Left(done) => affected += if writes { done.rows_affected() } else { 0 },
+            Either::Right(row) => {
+                if result.total_rows == 0 {
+                    result.columns = columns(&row);
+                }
+                result.total_rows += 1;
+                if result.rows.len() >= most || bytes >= RESULT_BYTES_MAX {
+                    continue;
+                }
+                let mut cells = Vec::with_capacity(row.len());
+                for index in 0..row.len() {
+                    let cell = cell(&row, index)?;
+                    bytes += cell.as_ref().map_or(1, String::len);
+                    cells.push(cell);
+                }
+                result.rows.push(cells);
+            }
+        }
+    }
+    Ok((affected, result))
+}
+
+/// Columns with the relation they come from, as the protocol names it.
+fn columns(row: &MySqlRow) -> Vec<ResultColumn> {
+    let describe = |column: &sqlx::mysql::MySqlColumn| {
+        let origin = match column.origin() {
+            sqlx::ColumnOrigin::Table(table) => Some(format!("{}.{}", table.table, table.name)),
+            _ => None,
+        };
+        ResultColumn { name: column.name().to_owned(), origin }
+    };
+    row.columns().iter().map(describe).collect()
+}
+
+fn cell(row: &MySqlRow, index: usize) -> Result<Option<String>, Report> {
+    let value = row.try_get_raw(index).map_err(|error| map(&error))?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    let bytes = <&[u8] as sqlx::Decode<'_, sqlx::MySql>>::decode(value)
+        .map_err(|_| failed(FailCode::StatementFailed, "a value is not readable"))?;
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Ok(Some(text.chars().take(RESULT_BYTES_MAX).collect()));
+    }
+    Ok(Some(bytes.iter().take(RESULT_BYTES_MAX / 2).fold("0x".to_owned(), |mut out, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(out, "{byte:02x}");
+        out
+    })))
+}
+
+/// Rows in the one relation that is written, for "37 of 5,311".
+async fn count_of_written(db: &mut MySqlConnection, job: &Job) -> Option<u64> {
+    let mut written = job.effect.relations.iter().filter(|r| r.verbs.iter().any(|v| *v > Verb::Read));
+    let (Some(one), None) = (written.next(), written.next()) else { return None };
+    let (database, table) = one.name.split_once('.')?;
+    let sql = format!("SELECT CAST(count(*) AS CHAR) FROM {}.{}", quote(database), quote(table));
+    strings(db, &sql).await.ok()?.first()?.parse().ok()
+}
