@@ -13,6 +13,7 @@ mod lexer;
 pub mod mariadb;
 pub mod postgresql;
 mod sentence;
+mod sibling;
 pub mod sqlite;
 mod text;
 
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use finding::{Code, Finding, Severity};
 pub use lexer::{Literal, literals};
 pub use sentence::headline;
+pub use sibling::{differences, pattern};
 
 use draft::Draft;
 

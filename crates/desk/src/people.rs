@@ -9,7 +9,7 @@ use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
 use wire::people::{
     AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PersonError,
-    QueueRow, ReviewView, RowsView, Selection, SignedGrant, ToSign,
+    QueueRow, ReviewView, RowsView, Selection, Sibling, SignedGrant, ToSign,
 };
 use wire::socket::{Answer, Proposed, Refused, Registry, Request};
 
@@ -117,7 +117,9 @@ impl Desk {
         let history = self.view(move |store| store.history(id)).await?;
         let undo_rows = history.iter().rev().find_map(|e| kept_rows(&e.body)).filter(|_| row.run.is_some());
         let history = history.iter().filter_map(|e| history_line(&e.body)).collect();
+        let sibling = self.sibling(&row).await?;
         Ok(ReviewView {
+            sibling,
             artifact: row.artifact.clone(),
             digest: row.digest,
             words: digest_words(&row.digest),
@@ -141,6 +143,18 @@ impl Desk {
             released: row.released.clone(),
             row: Self::queue_row(&row, &registry),
         })
+    }
+
+    /// What the last signed statement of the same pattern had otherwise.
+    async fn sibling(&self, row: &ProposalRow) -> Result<Option<Sibling>, DeskError> {
+        let (target, id) = (row.target.clone(), row.id);
+        let pattern = lifecycle::pattern(row.kind, &row.artifact);
+        let found = self.view(move |store| store.sibling(&target, pattern, id)).await?;
+        Ok(found.filter(|found| found.created_at <= row.created_at).map(|found| {
+            let mut differs = lifecycle::differences(row.kind, &found.artifact, &row.artifact);
+            differs.truncate(50);
+            Sibling { proposal: found.id, at: found.created_at, affected: found.affected, differs }
+        }))
     }
 
     /// A desk decision about a pending proposal, in the log before it counts.

@@ -18,6 +18,7 @@ pub mod statement;
 mod step;
 mod task;
 
+pub use analyze::{differences, pattern};
 pub use event::{Ending, Event};
 pub use examine::{Examined, Risk, Setting, examine, labels_touched};
 pub use policy::{Decision, Pack, Policy, PolicyError};

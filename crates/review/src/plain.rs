@@ -47,6 +47,12 @@ pub fn plain(view: &ReviewView) -> String {
             }
         }
     }
+    if let Some(sibling) = &view.sibling {
+        let rows = sibling.affected.map(|rows| format!(", which changed {rows}")).unwrap_or_default();
+        let mut lines = vec![format!("{}{rows}", sibling.proposal)];
+        lines.extend(sibling.differs.iter().map(|(then, now)| format!("{then} -> {now}")));
+        section(&mut out, "LIKE ONE SIGNED BEFORE", &lines);
+    }
     out.push_str("\nEFFECT (the signature covers it)\n");
     _ = writeln!(out, "  {}", view.effect.digest());
     for relation in &view.effect.relations {

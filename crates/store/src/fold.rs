@@ -90,7 +90,7 @@ fn propose(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
         .execute(params![id, revision])?;
     db.prepare_cached(
         "INSERT OR IGNORE INTO proposals (id, revision, current, state, task, session, agent, person, target, kind, digest, artifact, effect,
-         shown, purpose, decision, reasons, risk, created_ms, expires_ms) VALUES (?1,?2,1,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
+         shown, purpose, decision, reasons, risk, created_ms, expires_ms, pattern) VALUES (?1,?2,1,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20)",
     )?
     .execute(params![
         id,
@@ -111,7 +111,8 @@ fn propose(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
         reasons,
         fact("risk").unwrap_or("high"),
         ms(entry.at),
-        ms(expires)
+        ms(expires),
+        kind.parse().map_or_else(|_| String::new(), |kind| lifecycle::pattern(kind, artifact).to_string())
     ])?;
     Ok(id.parse().ok().map(|id| Moved { id, revision, state, effects }))
 }

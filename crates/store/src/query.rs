@@ -108,6 +108,15 @@ impl Store {
         self.one(&sql, params![task.to_string(), target, digest.to_string()])
     }
 
+    /// The newest statement of the same pattern that a person signed for this target and that ran, other than `than`.
+    pub fn sibling(&self, target: &str, pattern: Digest, than: ProposalId) -> Result<Option<ProposalRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM proposals WHERE target = ?1 AND pattern = ?2 AND decision = 'ask' AND state IN ('held', 'released')
+             AND id <> ?3 ORDER BY created_ms DESC LIMIT 1"
+        );
+        self.one(&sql, params![target, pattern.to_string(), than.to_string()])
+    }
+
     /// Proposals that wait for somebody or something, newest first.
     pub fn waiting(&self, page: Option<Page>) -> Result<Vec<ProposalRow>, StoreError> {
         self.page(OPEN, page)

@@ -1,5 +1,5 @@
 /// Layout version; another one means: drop everything and fold the log again.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 pub(crate) const TABLES: &str = "
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL) STRICT;
@@ -9,7 +9,7 @@ CREATE TABLE proposals (
     id TEXT NOT NULL, revision INTEGER NOT NULL, current INTEGER NOT NULL, state TEXT NOT NULL,
     task TEXT NOT NULL, session TEXT NOT NULL, agent TEXT NOT NULL, person TEXT NOT NULL,
     target TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
-    artifact TEXT NOT NULL, effect TEXT NOT NULL, shown TEXT NOT NULL, purpose TEXT NOT NULL,
+    artifact TEXT NOT NULL, pattern TEXT NOT NULL, effect TEXT NOT NULL, shown TEXT NOT NULL, purpose TEXT NOT NULL,
     decision TEXT NOT NULL, reasons TEXT NOT NULL, risk TEXT NOT NULL,
     created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
     run TEXT, affected INTEGER, reason TEXT, released TEXT,
@@ -20,6 +20,7 @@ CREATE INDEX proposals_created ON proposals (created_ms, id) WHERE current = 1;
 CREATE INDEX proposals_expiry ON proposals (expires_ms) WHERE state = 'pending';
 CREATE INDEX proposals_same ON proposals (task, target, digest, id) WHERE current = 1;
 CREATE INDEX proposals_session ON proposals (session, created_ms) WHERE current = 1;
+CREATE INDEX proposals_sibling ON proposals (target, pattern, created_ms) WHERE decision = 'ask' AND state IN ('held', 'released');
 CREATE INDEX proposals_run ON proposals (run) WHERE run IS NOT NULL;
 
 CREATE TABLE sessions (

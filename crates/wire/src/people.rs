@@ -104,10 +104,25 @@ pub struct ReviewView {
     pub run: Option<RunId>,
     /// Rows of that run that can be put back, if any are kept.
     pub undo_rows: Option<u64>,
+    /// The last signed statement that differs in its constants only, if there was one.
+    pub sibling: Option<Sibling>,
     /// The person's or system's sentence that ended it, if any.
     pub reason: Option<String>,
     /// The released result (agent's view) as JSON text, once released.
     pub released: Option<String>,
+}
+
+/// A statement of the same pattern that a person signed and that ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sibling {
+    /// Its proposal.
+    pub proposal: ProposalId,
+    /// When it was handed in.
+    pub at: Timestamp,
+    /// Rows it changed.
+    pub affected: Option<u64>,
+    /// Constants that differ, then and now; an empty one is not there. At most 50.
+    pub differs: Vec<(String, String)>,
 }
 
 /// Rows before and after, from a trial that was rolled back.

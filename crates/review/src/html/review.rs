@@ -12,6 +12,9 @@ use crate::input::{SENTENCE_MAX, exact};
 use crate::people::Passkeys;
 use crate::text::{clock, counted, cut, marked, marked_lines};
 
+/// Longest constant shown beside another, in characters.
+const CONSTANT_MAX: usize = 120;
+
 pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, now: Timestamp) -> Markup {
     let facts = facts(view);
     let high = view.row.risk == Risk::High;
@@ -36,6 +39,7 @@ pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, 
                     div.column {
                         (bytes(view, high && pending))
                         (findings(view))
+                        (sibling(view, now))
                         (effect(view))
                         (agent_says(view))
                         @if !pending { (outcome(view, now)) }
@@ -152,6 +156,28 @@ fn effect(view: &ReviewView) -> Markup {
                 }
             }
             p.digest.dim { "The signature covers this list: " span.mono { (view.effect.digest()) } }
+        }
+    }
+}
+
+/// What is new against the last signed statement of the same pattern.
+fn sibling(view: &ReviewView, now: Timestamp) -> Markup {
+    html! {
+        @if let Some(sibling) = &view.sibling {
+            section.card aria-labelledby="sibling-title" {
+                h2 #sibling-title { "Like one signed before" }
+                p { a href={ "/r/" (sibling.proposal) } { (sibling.proposal) } " of " (moment_full(sibling.at, now))
+                    @if let Some(rows) = sibling.affected { ", which changed " (counted(rows, "row", "rows")) } "." }
+                @if sibling.differs.is_empty() { p { "The same constants." } }
+                @else {
+                    ul.plain {
+                        @for (then, now) in &sibling.differs {
+                            li { @if then.is_empty() { "only now: " } @else { del.mono { (marked(cut(then, CONSTANT_MAX).0)) } }
+                                @if now.is_empty() { " not any more" } @else { " " ins.mono { (marked(cut(now, CONSTANT_MAX).0)) } } }
+                        }
+                    }
+                }
+            }
         }
     }
 }
