@@ -44,6 +44,21 @@ pub(crate) fn rows(plan: &Plan, table: &mut Table) -> Result<()> {
             }
         }
     }
+    let wide = corpus::wide(2_000)?;
+    for (name, sql) in STATEMENTS {
+        let artifact = Artifact::new(Kind::SqlPostgresql, sql.as_bytes().to_vec())?;
+        understood(&artifact, &wide)?;
+        let mut times = measure::Times::default();
+        for _ in 0..5_000 {
+            let began = std::time::Instant::now();
+            std::hint::black_box(analyze(&artifact, &wide));
+            times.add(began.elapsed());
+        }
+        let (median, p99) = (times.percentile(0.5), times.percentile(0.99));
+        let shown = format!("{}; p99 {}", time(median), time(p99));
+        let goal = Goal::AtMost(1.0);
+        table.counted(&format!("analysis with 2,000 tables, {name}: 1 ms"), shown, time(1e6), median / 1e6, goal);
+    }
     // No statement is answered from memory today, so a repeated one costs what the first one did.
     let artifact = Artifact::new(Kind::SqlPostgresql, STATEMENTS[0].1.as_bytes().to_vec())?;
     let again = per_call(|| analyze(&artifact, &postgresql));

@@ -37,6 +37,11 @@ pub(crate) fn sqlite(more: usize) -> Catalog {
 /// A PostgreSQL schema of usual size: 200 tables, and as many functions as a server of version 17 has. Written as executors
 /// send it, so that what a catalog may leave out is left out.
 pub(crate) fn postgresql() -> Result<Catalog> {
+    wide(200)
+}
+
+/// The same with that many tables.
+pub(crate) fn wide(tables: usize) -> Result<Catalog> {
     let table = |name: String, columns: &str| {
         let columns = columns.split(' ').map(|name| json!({ "name": name, "type_name": "text" })).collect::<Vec<_>>();
         json!({
@@ -51,7 +56,7 @@ pub(crate) fn postgresql() -> Result<Catalog> {
         table("public.customers".into(), "id name email region"),
         table("public.orders".into(), "id customer_id status amount refunded_at"),
     ];
-    relations.extend((0..198).map(|n| table(format!("public.table_{n:03}"), "id created_at owner state note")));
+    relations.extend((0..tables - 2).map(|n| table(format!("public.table_{n:04}"), "id created_at owner state note")));
     let mut functions: Vec<Value> = (0..2_700).map(|n| function(format!("pg_catalog.function_{n:04}"))).collect();
     functions.extend(["now", "row_number", "sum"].map(|name| function(format!("pg_catalog.{name}"))));
     let catalog = json!({

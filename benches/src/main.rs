@@ -18,6 +18,9 @@ mod page;
 mod peers;
 mod product;
 mod propose;
+mod runs;
+#[path = "../../crates/execute/tests/support/mod.rs"]
+mod server;
 mod syncs;
 mod table;
 mod verify;
@@ -34,11 +37,11 @@ const USAGE: &str = "usage: cargo xtask bench [--quick|--full] [--peers] [--only
   --quick   default: under four minutes; stores of 100,000 proposals, logs of 1,000,000 entries
   --full    stores of 1,000,000 proposals and longer rounds
   --peers   adds what is found on this machine: a Python with sqlglot
-  --only    some of: analysis, policy, ledger, verify, growth, propose, page, footprint
+  --only    some of: analysis, policy, runs, ledger, verify, growth, propose, page, footprint
   --json    writes the rows to a file as well";
 
 /// Names for `--only`, in the order in which they run.
-const NAMES: [&str; 8] = ["analysis", "policy", "ledger", "verify", "growth", "propose", "page", "footprint"];
+const NAMES: [&str; 9] = ["analysis", "policy", "runs", "ledger", "verify", "growth", "propose", "page", "footprint"];
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug)]
@@ -110,6 +113,9 @@ fn run(plan: &Plan) -> Result<()> {
     }
     if plan.has("policy") {
         decision::rows(&mut table)?;
+    }
+    if plan.has("runs") {
+        runs::rows(&mut table)?;
     }
     if plan.has("ledger") {
         log::rows(folder.path(), &mut table)?;

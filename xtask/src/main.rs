@@ -33,7 +33,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [ARGS]         time the release build against floors and anchors; docs/performance.md
   fuzz TARGET [--seconds N]  libFuzzer on one property of fuzz/, on stable Rust
   measure NAME [--size N]  one measurement, a figure a line: crash, crash-postgresql, hostile, lock, minted,
-                       oracle, sql, tamper";
+                       oracle, policy, sql, tamper";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);

@@ -47,6 +47,11 @@ const MEASURES: &[Measure] = &[
         size: Some(("WETINK_STATEMENTS", "100000")),
     },
     Measure {
+        name: "policy",
+        runs: &[&["--release", "-p", "policy", "--lib", "nothing_errs_open"]],
+        size: Some(("WETINK_DECISIONS", "100000")),
+    },
+    Measure {
         name: "sql",
         runs: &[
             &["-p", "wetink", "--test", "sql", "the_claimed_rights_are_enough"],
@@ -106,5 +111,5 @@ fn is_figure(line: &str) -> bool {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }

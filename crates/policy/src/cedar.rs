@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod faults;
+
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
@@ -8,6 +11,7 @@ use cedar_policy::{
 };
 
 use crate::decision::{Question, Rule};
+use crate::select::Selector;
 
 /// Longest policy text in bytes.
 const TEXT_MAX: usize = 256 * 1024;
@@ -16,7 +20,8 @@ const QUORUM_MAX: u32 = 10;
 
 /// A policy that parsed and fits the schema.
 pub struct Policy {
-    set: PolicySet,
+    selector: Selector,
+    types: Types,
     schema: Schema,
     authorizer: Authorizer,
     digest: Digest,
@@ -42,16 +47,68 @@ pub enum PolicyError {
     Evaluation(String),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
     Run,
     Ask,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
     Permit { rules: Vec<Rule>, quorum: u32, arm: bool },
     Forbid { rules: Vec<Rule> },
     Nothing,
+}
+
+/// Names of the schema, parsed once.
+struct Types {
+    agent: EntityTypeName,
+    person: EntityTypeName,
+    task: EntityTypeName,
+    target: EntityTypeName,
+    run: EntityUid,
+    ask: EntityUid,
+}
+
+impl Types {
+    fn new() -> Result<Self, PolicyError> {
+        let name = |kind: &str| EntityTypeName::from_str(kind).map_err(|e| PolicyError::Schema(e.to_string()));
+        let action = |id: &str| Ok(EntityUid::from_type_name_and_id(name("Action")?, EntityId::new(id)));
+        Ok(Self {
+            agent: name("Agent")?,
+            person: name("Person")?,
+            task: name("Task")?,
+            target: name("Target")?,
+            run: action("run")?,
+            ask: action("ask")?,
+        })
+    }
+}
+
+/// A question in Cedar's form.
+struct Case {
+    agent: EntityUid,
+    target: EntityUid,
+    context: Context,
+    entities: Entities,
+}
+
+/// A policy and a question to it.
+pub(crate) struct About<'a> {
+    policy: &'a Policy,
+    case: Case,
+}
+
+impl About<'_> {
+    pub(crate) fn ask(&self, act: Act) -> Result<Answered, PolicyError> {
+        self.policy.ask(act, &self.case, false)
+    }
+
+    /// The same by every policy there is: what [`ask`](Self::ask) has to agree with.
+    #[cfg(test)]
+    pub(crate) fn ask_whole(&self, act: Act) -> Result<Answered, PolicyError> {
+        self.policy.ask(act, &self.case, true)
+    }
 }
 
 impl Policy {
@@ -77,7 +134,13 @@ impl Policy {
             quorum(policy.annotation("quorum"))?;
             arm(policy.annotation("arm"))?;
         }
-        Ok(Self { set, schema, authorizer: Authorizer::new(), digest: Digest::of(text.as_bytes()) })
+        Ok(Self {
+            selector: Selector::new(set),
+            types: Types::new()?,
+            schema,
+            authorizer: Authorizer::new(),
+            digest: Digest::of(text.as_bytes()),
+        })
     }
 
     /// SHA-256 of the text: what statements name as `policy`.
@@ -85,12 +148,14 @@ impl Policy {
         self.digest
     }
 
-    pub(crate) fn ask_cedar(&self, act: Act, q: &Question<'_>) -> Result<Answered, PolicyError> {
+    /// Entities and context of a question, made once for both actions. Held against the schema each time: a value of another type
+    /// would not err in a condition, it would only be unequal, and a rule that forbids would forbid nothing.
+    fn case(&self, q: &Question<'_>) -> Result<Case, PolicyError> {
         let failed = |error: &dyn std::fmt::Display| PolicyError::Evaluation(error.to_string());
-        let agent = uid("Agent", q.agent)?;
-        let person = uid("Person", q.person)?;
-        let task = uid("Task", q.task)?;
-        let target = uid("Target", q.target)?;
+        let uid =
+            |kind: &EntityTypeName, name: &str| EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(name));
+        let (agent, person) = (uid(&self.types.agent, q.agent), uid(&self.types.person, q.person));
+        let (task, target) = (uid(&self.types.task, q.task), uid(&self.types.target, q.target));
         let text = |t: &str| RestrictedExpression::new_string(t.to_owned());
         let set = |items: &[String]| RestrictedExpression::new_set(items.iter().map(|i| text(i)));
         let reference = |uid: &EntityUid| RestrictedExpression::new_entity_uid(uid.clone());
@@ -125,18 +190,37 @@ impl Policy {
             .map(|(k, v)| (k.to_owned(), v)),
         )
         .map_err(|e| failed(&e))?;
-        let action = uid("Action", if matches!(act, Act::Run) { "run" } else { "ask" })?;
-        let request = Request::new(agent, action, target, context, Some(&self.schema)).map_err(|e| failed(&e))?;
-        let response = self.authorizer.is_authorized(&request, &self.set, &entities);
+        Ok(Case { agent, target, context, entities })
+    }
+
+    /// What the policy answers about one question.
+    pub(crate) fn about(&self, q: &Question<'_>) -> Result<About<'_>, PolicyError> {
+        Ok(About { policy: self, case: self.case(q)? })
+    }
+
+    fn ask(&self, act: Act, case: &Case, whole: bool) -> Result<Answered, PolicyError> {
+        let failed = |error: &dyn std::fmt::Display| PolicyError::Evaluation(error.to_string());
+        let action = match act {
+            Act::Run => &self.types.run,
+            Act::Ask => &self.types.ask,
+        };
+        let (agent, target, context) = (case.agent.clone(), case.target.clone(), case.context.clone());
+        let request =
+            Request::new(agent, action.clone(), target, context, Some(&self.schema)).map_err(|e| failed(&e))?;
+        let part = if whole { None } else { Some(self.selector.part(action, &case.agent, &case.target)?) };
+        let set = part.as_deref().unwrap_or_else(|| self.selector.whole());
+        let response = self.authorizer.is_authorized(&request, set, &case.entities);
         if let Some(error) = response.diagnostics().errors().next() {
             return Err(failed(error));
         }
-        let deciding: Vec<&PolicyId> = response.diagnostics().reason().collect();
+        // Sorted, so that the same decision reads the same in every log.
+        let mut deciding: Vec<&PolicyId> = response.diagnostics().reason().collect();
+        deciding.sort_unstable();
         let rules: Vec<Rule> = deciding.iter().map(|id| self.rule(id)).collect();
         Ok(match response.decision() {
             cedar_policy::Decision::Allow => {
                 let mut needed = (1, false);
-                for policy in deciding.iter().filter_map(|id| self.set.policy(id)) {
+                for policy in deciding.iter().filter_map(|id| self.selector.whole().policy(id)) {
                     needed.0 = needed.0.max(quorum(policy.annotation("quorum"))?);
                     needed.1 |= arm(policy.annotation("arm"))?;
                 }
@@ -148,17 +232,13 @@ impl Policy {
     }
 
     fn rule(&self, id: &PolicyId) -> Rule {
-        let annotation = |name: &str| self.set.policy(id).and_then(|p| p.annotation(name)).map(str::to_owned);
+        let annotation =
+            |name: &str| self.selector.whole().policy(id).and_then(|p| p.annotation(name)).map(str::to_owned);
         Rule {
             id: annotation("id").unwrap_or_else(|| id.to_string()),
             reason: annotation("reason").unwrap_or_default(),
         }
     }
-}
-
-fn uid(kind: &str, name: &str) -> Result<EntityUid, PolicyError> {
-    let kind = EntityTypeName::from_str(kind).map_err(|e| PolicyError::Evaluation(e.to_string()))?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(name)))
 }
 
 fn quorum(annotation: Option<&str>) -> Result<u32, PolicyError> {

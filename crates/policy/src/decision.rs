@@ -1,8 +1,8 @@
 use artifact::Effect;
 use artifact::effect::Verb;
 
-use crate::Policy;
-use crate::cedar::{Act, Answered};
+use crate::cedar::{About, Act, Answered};
+use crate::{Policy, PolicyError};
 
 /// What a decision is about. Everything in it was worked out by the gateway; nothing comes from the agent's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,25 +95,29 @@ pub fn decide(policy: &Policy, question: &Question<'_>) -> Decision {
     if !question.understood {
         return Decision::Deny { rules: vec![built_in("not-understood", "what is not understood is never run")] };
     }
-    let run = policy.ask_cedar(Act::Run, question);
-    let ask = policy.ask_cedar(Act::Ask, question);
-    let (run, ask) = match (run, ask) {
-        (Ok(run), Ok(ask)) => (run, ask),
-        (Err(error), _) | (_, Err(error)) => {
-            return Decision::Deny { rules: vec![built_in("evaluation-error", &error.to_string())] };
-        }
-    };
-    match (run, ask) {
-        (Answered::Permit { rules, .. }, _) if needs_person(question).is_none() => Decision::Allow { rules },
-        (_, Answered::Permit { mut rules, quorum, arm }) => {
-            rules.extend(needs_person(question).filter(|_| rules.is_empty()));
+    // Every error denies, wherever it comes from.
+    policy
+        .about(question)
+        .and_then(|about| settle(&about, question))
+        .unwrap_or_else(|error| Decision::Deny { rules: vec![built_in("evaluation-error", &error.to_string())] })
+}
+
+pub(crate) fn settle(about: &About<'_>, question: &Question<'_>) -> Result<Decision, PolicyError> {
+    let person = needs_person(question);
+    // Where no policy could let it run, none is asked whether it may.
+    if person.is_none()
+        && let Answered::Permit { rules, .. } = about.ask(Act::Run)?
+    {
+        return Ok(Decision::Allow { rules });
+    }
+    Ok(match about.ask(Act::Ask)? {
+        Answered::Permit { mut rules, quorum, arm } => {
+            rules.extend(person.filter(|_| rules.is_empty()));
             Decision::Ask { rules, quorum, arm: arm || question.effect.verb == Verb::Define }
         }
-        (_, Answered::Forbid { rules }) => Decision::Deny { rules },
-        (_, Answered::Nothing) => {
-            Decision::Deny { rules: vec![built_in("no-rule", "no rule of the policy allows it")] }
-        }
-    }
+        Answered::Forbid { rules } => Decision::Deny { rules },
+        Answered::Nothing => Decision::Deny { rules: vec![built_in("no-rule", "no rule of the policy allows it")] },
+    })
 }
 
 /// Classes that no policy can allow without a person (requirement D9): whatever is not a plain read inside the signed scope.

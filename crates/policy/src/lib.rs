@@ -11,6 +11,7 @@
 mod cedar;
 mod decision;
 mod pack;
+mod select;
 
 pub use cedar::{Policy, PolicyError};
 pub use decision::{Decision, Question, Rule, decide};

@@ -142,6 +142,8 @@
     const here = $("[data-proposal]");
     const list = $("[data-list], [data-live-note]");
     const source = new EventSource(feed);
+    // A page that is on its way elsewhere, with a signature say, is not loaded anew meanwhile.
+    window.addEventListener("beforeunload", () => source.close());
     const changed = () => {
       const typing = document.activeElement && /INPUT|TEXTAREA|SELECT/.test(document.activeElement.tagName);
       if (!typing) return location.reload();
