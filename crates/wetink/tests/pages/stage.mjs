@@ -58,8 +58,8 @@ export class Stage {
 
   // A page that shows what changes loads itself anew, also while one is on the way elsewhere.
   go(path) {
-    return until(path, () => this.page.goto(this.people + path).then(() => true, (error) => {
-      if (/interrupted by another navigation|ERR_ABORTED/.test(error.message)) return false;
+    return until(path, () => this.page.goto(this.people + path, { timeout: 10_000 }).then(() => true, (error) => {
+      if (/interrupted by another navigation|ERR_ABORTED|Timeout/.test(error.message)) return false;
       throw error;
     }));
   }
