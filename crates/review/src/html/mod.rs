@@ -3,6 +3,8 @@
 mod access;
 mod audit;
 mod held;
+#[cfg(test)]
+mod hostile;
 mod queue;
 mod review;
 mod rows;
