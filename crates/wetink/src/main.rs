@@ -202,6 +202,12 @@ enum Command {
     Run {
         /// Proposal.
         id: ProposalId,
+        /// Your own login at the target, where it has logins.
+        #[arg(long)]
+        login: Option<String>,
+        /// Its password.
+        #[arg(long, env = "WETINK_PASSWORD", hide_env_values = true)]
+        password: Option<String>,
     },
     /// The log.
     #[command(subcommand)]
@@ -574,7 +580,9 @@ async fn run(cli: Cli) -> Result<()> {
             let count_only = columns.is_empty() && mask.is_empty();
             review::release(&terminal, run, &Part { columns, mask, count_only }).await
         }
-        Command::Run { id } => review::run_here(&terminal, id).await,
+        Command::Run { id, login, password } => {
+            review::run_here(&terminal, id, login, password.unwrap_or_default()).await
+        }
         Command::Audit(AuditCommand::Search(args)) => audit::search(&terminal, args).await,
         Command::Audit(AuditCommand::Export { folder }) => audit::export(&terminal, &home, &folder),
         Command::Audit(AuditCommand::Verify { folder, log_key }) => {

@@ -183,3 +183,29 @@ fn what_changed_since_it_was_shown_is_stale_and_told() {
     assert!(ok, "{text}");
     assert_eq!(refunded(), 1);
 }
+
+#[test]
+fn a_person_runs_it_on_their_own_machine() {
+    let machine = Machine::start();
+    let pass = machine.furnish();
+    let db = rusqlite::Connection::open(machine.path("shop.db")).unwrap();
+    let lost =
+        || -> i64 { db.query_row("SELECT count(*) FROM orders WHERE status = 'lost'", [], |row| row.get(0)).unwrap() };
+    let sql = "UPDATE orders SET status = 'lost' WHERE id <= 2 RETURNING id, customer";
+    let proposal = machine.json(&["propose", "--target", "shop", "--purpose", "own"], sql, Some(&pass));
+    let id = proposal["proposal_id"].as_str().unwrap().to_owned();
+    assert_eq!(machine.run(&["run", &id], "run\n", None).status.code(), Some(2), "it needs a person");
+    let (ok, text) = machine.person(&["run", &id], "no\n");
+    assert!(!ok && text.contains("nothing was run") && lost() == 0, "{text}");
+    assert!(!machine.person(&["run", &id, "--login", "ada"], "run\n").0, "a file has no logins");
+    let (ok, text) = machine.person(&["run", &id], "run\n");
+    assert!(ok && text.contains("2 rows changed, 2 returned") && text.contains("To put them back"), "{text}");
+    assert_eq!(lost(), 2);
+    // It is over for the gateway, which learned that it was run and nothing of the result.
+    let told = machine.json(&["wait", &id, "--timeout", "0"], "", Some(&pass));
+    assert!(told["result"].is_null() && told["reason"].as_str().unwrap().contains("my own machine"), "{told}");
+    assert!(!machine.person(&["approve", &id], "").0 && !machine.person(&["run", &id], "run\n").0, "a second run");
+    assert_eq!(lost(), 2);
+    let log = machine.json(&["audit", "search", "--proposal", &id], "", None).to_string();
+    assert!(!log.contains("example.com"), "{log}");
+}

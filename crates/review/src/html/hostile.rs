@@ -128,7 +128,7 @@ fn held_as(status: Status, risk: Risk, text: &str) -> ReviewView {
         // A name with hidden characters is refused by analysis and armed by nobody.
         arm: pending.then(|| "main.orders".to_owned()),
         history: vec![(Timestamp::from_millis(0), own())],
-        run: (!pending).then(|| RunId::random()),
+        run: (!pending).then(RunId::random),
         undo_rows: Some(3),
         sibling: Some(Sibling {
             proposal: ProposalId::random(),
@@ -157,7 +157,7 @@ fn registration(text: &str) -> Registration {
 /// Every sink with `text` wherever data may stand.
 fn pages(text: &str) -> Vec<(&'static str, String)> {
     let own = || text.to_owned();
-    let who = Person { name: own(), roles: vec!["reviewer".into()], ..person() };
+    let who = Person { name: own(), roles: vec!["reviewer".into()] };
     let passkeys = Passkeys { rp_id: "localhost".into(), credentials: vec![] };
     let now = Timestamp::from_millis(2);
     let view = held_as(Status::Pending, Risk::Medium, text);
@@ -187,11 +187,6 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("held", held_page(&who, &held).into_string()),
         ("rows", rows_page(&who, &rows).into_string()),
     ]
-}
-
-fn person() -> Person {
-    serde_json::from_value(serde_json::json!({"name": "Ada", "roles": [], "fingerprint": Digest::of(b"k"), "until": Timestamp::from_millis(5)}))
-        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Each tag with the names of its attributes. Whatever is text has no `<` of its own.

@@ -5,6 +5,7 @@ use artifact::claim::Signed;
 use artifact::{Artifact, Digest, Kind, ProposalId, RunId};
 use wire::api::Status;
 use wire::people::{HeldView, QueueRow, ReviewView, RowsView, Selection, ToSign};
+use wire::target::{Address, Rights};
 
 use crate::exit::{Exit, Failure};
 use crate::person::{Terminal, line};
@@ -227,9 +228,26 @@ pub(crate) async fn release(terminal: &Terminal, run: RunId, part: &Part) -> Res
     terminal.print(&view, || "released".to_owned())
 }
 
+/// The target as the person's own login meets it: no role of another, nothing minted.
+fn as_own(address: &mut Address, own: String) -> Result<()> {
+    match address {
+        Address::Postgresql { login, rights, mirror, .. } => (*login, *rights, *mirror) = (own, Rights::Login, None),
+        Address::Mariadb { login, rights, .. } => (*login, *rights) = (own, Rights::Login),
+        Address::Sqlite { .. } => {
+            return Err(Failure::of(Exit::Usage, "a SQLite file has no logins; leave --login out"));
+        }
+    }
+    Ok(())
+}
+
 /// Runs a proposal on this machine with the person's own access. The server sees neither credential nor result: only that
 /// the person took it over, which ends the proposal there.
-pub(crate) async fn run_here(terminal: &Terminal, id: ProposalId) -> Result<()> {
+pub(crate) async fn run_here(
+    terminal: &Terminal,
+    id: ProposalId,
+    login: Option<String>,
+    password: String,
+) -> Result<()> {
     use wire::order::{Job, Order, Report};
     terminal.needs_person("run")?;
     let client = terminal.sign_in().await?;
@@ -244,25 +262,31 @@ pub(crate) async fn run_here(terminal: &Terminal, id: ProposalId) -> Result<()> 
     if typed != "run" {
         return Err(Failure::of(Exit::Denied, "nothing was run"));
     }
+    let mut target = view.registration.clone();
+    if let Some(own) = login {
+        as_own(&mut target.address, own)?;
+    }
     let job = Job {
         kind: view.kind.parse()?,
         artifact: view.artifact.clone(),
         effect: view.effect.clone(),
         signer: view.row.person.clone(),
-        target: view.registration.clone(),
+        target,
     };
+    // Taken first, so that nobody signs it meanwhile: if we crash here it was not run, and nobody runs it.
+    let sentence = "I run this myself on my own machine; nothing of the result is released.";
+    client
+        .post::<ReviewView>(&format!("/api/v1/proposals/{id}/reject"), &serde_json::json!({ "sentence": sentence }))
+        .await?;
     let order = Order::Run { job, ceiling_rows: parsed.ceiling_rows };
-    let report = tokio::task::spawn_blocking(move || execute::perform(&order, b"", &mut |_, _| true)).await?;
+    let report =
+        tokio::task::spawn_blocking(move || execute::perform(&order, password.as_bytes(), &mut |_, _| true)).await?;
     let Report::Done { affected, result, elapsed_ms, undo } = report else {
         let Report::Failed { code, detail } = report else {
             return Err(Failure::of(Exit::Error, "the executor answered out of turn"));
         };
         return Err(Failure::of(Exit::Error, format!("it did not happen: {code:?} {detail}")));
     };
-    let sentence = "I ran this myself on my own machine; nothing of the result is released.";
-    client
-        .post::<ReviewView>(&format!("/api/v1/proposals/{id}/reject"), &serde_json::json!({ "sentence": sentence }))
-        .await?;
     terminal.print(&result, || {
         let ran = format!("ran here in {elapsed_ms} ms: {affected} rows changed, {} returned", result.total_rows);
         undo.map_or(ran.clone(), |undo| format!("{ran}\nTo put them back:\n{}", artifact::visible(&undo.statement)))
