@@ -29,8 +29,9 @@ SELECT name.name, t.mode,
   (SELECT pg_catalog.string_agg(pn.name, E'\\x1f') FROM up JOIN name pn ON pn.oid = up.parent WHERE up.oid = t.oid),
   (SELECT pg_catalog.string_agg(kn.name, E'\\x1f') FROM pg_catalog.pg_constraint k JOIN name kn ON kn.oid = CASE WHEN k.conrelid = t.oid THEN k.confrelid ELSE k.conrelid END
     WHERE k.contype = 'f' AND t.oid IN (k.conrelid, k.confrelid)),
-  coalesce(s.n_tup_ins, 0)::text, coalesce(s.n_tup_upd, 0)::text, coalesce(s.n_tup_del, 0)::text
-FROM touched t JOIN name ON name.oid = t.oid LEFT JOIN pg_catalog.pg_stat_xact_all_tables s ON s.relid = t.oid";
+  coalesce(pg_catalog.pg_stat_get_xact_tuples_inserted(t.oid), 0)::text, coalesce(pg_catalog.pg_stat_get_xact_tuples_updated(t.oid), 0)::text,
+  coalesce(pg_catalog.pg_stat_get_xact_tuples_deleted(t.oid), 0)::text
+FROM touched t JOIN name ON name.oid = t.oid";
 
 /// Refuses what the effect does not name. For a read, any write at all.
 pub(super) async fn check(db: &mut PgConnection, effect: &Effect) -> Result<(), Report> {
