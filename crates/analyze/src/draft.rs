@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use artifact::bound::{self, ParameterType};
+use artifact::catalog::{Catalog, unnamed_column};
 use artifact::effect::Verb;
 use artifact::{Effect, visible};
 
@@ -28,6 +30,10 @@ pub(crate) enum Behind {
 pub(crate) struct Draft {
     pub(crate) effect: Effect,
     pub(crate) statements: u32,
+    /// Types of the values that came with the statement.
+    pub(crate) given: Vec<ParameterType>,
+    /// Which of them it uses, counted from 1.
+    used: BTreeSet<usize>,
     /// Relations of which every row is changed or deleted.
     pub(crate) all_rows: BTreeSet<String>,
     findings: Vec<Finding>,
@@ -41,6 +47,8 @@ impl Draft {
         Self {
             effect: Effect::empty(),
             statements: 0,
+            given: Vec::new(),
+            used: BTreeSet::new(),
             all_rows: BTreeSet::new(),
             findings: Vec::new(),
             understood: true,
@@ -57,6 +65,30 @@ impl Draft {
         let finding = Finding { code, severity: code.severity(), span, sentence: sentence.into() };
         if self.findings.len() < MAX_FINDINGS && !self.findings.contains(&finding) {
             self.findings.push(finding);
+        }
+    }
+
+    /// Takes the values off the text. What looks like values and is not blocks.
+    pub(crate) fn take_parameters(&mut self, text: &str) {
+        match bound::read(text) {
+            Ok(bound) => self.given = bound.parameters.iter().map(|parameter| parameter.of).collect(),
+            Err(error) => self.note(Code::Parameter, None, format!("The parameters cannot be read: {error}.")),
+        }
+    }
+
+    /// The statement uses the parameter of this number, counted from 1.
+    pub(crate) fn use_parameter(&mut self, number: usize, span: Option<(usize, usize)>) {
+        if !(1..=self.given.len()).contains(&number) {
+            return self.note(Code::Parameter, span, format!("The parameter {number} has no value."));
+        }
+        self.used.insert(number);
+    }
+
+    /// A value that is shown and not used would be read as if it mattered.
+    pub(crate) fn all_parameters_are_used(&mut self) {
+        let unused = (1..=self.given.len()).find(|number| !self.used.contains(number));
+        if let Some(number) = unused {
+            self.note(Code::Parameter, None, format!("The value of parameter {number} is used nowhere."));
         }
     }
 
@@ -84,6 +116,20 @@ impl Draft {
         let used = self.effect.relation_mut(relation);
         used.verbs.push(verb);
         used.writes.push(column.to_owned());
+    }
+
+    /// Seeing that rows exist needs a right on some column. Where no column can stand for that without being named by the
+    /// statement, or by code that it runs, the first one is claimed.
+    pub(crate) fn claim_existence(&mut self, text: &str, catalog: &Catalog) {
+        let elsewhere = self.effect.runs_code_of_users();
+        for used in &mut self.effect.relations {
+            if used.verbs.contains(&Verb::Read) && used.reads.is_empty() {
+                let columns = catalog.relation(&used.name).map(|r| r.columns.as_slice()).unwrap_or_default();
+                if elsewhere || unnamed_column(columns.iter().map(|c| c.name.as_str()), text).is_none() {
+                    used.reads.extend(columns.first().map(|c| c.name.clone()));
+                }
+            }
+        }
     }
 
     /// Has something followed, once.

@@ -86,7 +86,7 @@ codes! {
     UnknownColumn "unknown_column" High true "A column that no relation in reach has.";
     UnknownFunction "unknown_function" High true "A function that the target's schema does not have.";
     AmbiguousName "ambiguous_name" High true "A name with a dot, a star or hidden characters in it, which cannot be told apart from another in the effect.";
-    Parameter "parameter" High true "A parameter without a value.";
+    Parameter "parameter" High true "A parameter without a value, or a value without a parameter.";
     UserType "user_type" Caution false "A type defined by users; converting to it may run their checks.";
     UserOperator "user_operator" High true "An operator that is not one of the server's own; it may run any function.";
     ViewRead "view_read" Caution false "A view is read; its definition decides what else is read and which functions run.";

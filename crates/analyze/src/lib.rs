@@ -69,11 +69,15 @@ impl Analysis {
 pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
     let mut draft = Draft::new();
     text::check(artifact, &mut draft);
+    draft.take_parameters(artifact.text());
     if !draft.cannot_parse() {
         match artifact.kind() {
             Kind::SqlPostgresql => postgresql::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlMariadb => mariadb::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlSqlite => sqlite::analyze_into(artifact.text(), catalog, &mut draft),
+        }
+        if draft.is_understood() {
+            draft.all_parameters_are_used();
         }
     }
     draft.finish()

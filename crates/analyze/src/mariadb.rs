@@ -32,6 +32,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         _ => draft.note(Code::MultiStatement, None, format!("There are {} statements.", statements.len())),
     }
     behind(catalog, draft);
+    draft.claim_existence(text, catalog);
 }
 
 fn parsed(plain: &str, draft: &mut Draft) -> Option<Vec<Statement>> {

@@ -24,8 +24,7 @@ mod select;
 mod utility;
 mod walk;
 
-use artifact::catalog::{Catalog, unnamed_column};
-use artifact::effect::Verb;
+use artifact::catalog::Catalog;
 use artifact::visible;
 
 use crate::Code;
@@ -35,19 +34,6 @@ use walk::Walker;
 
 /// Most statements of an artifact looked at. More than one is refused anyway; this only bounds the work.
 const MAX_STATEMENTS_SHOWN: usize = 20;
-
-/// Seeing that rows exist needs a right on some column. Where no column can stand for that without being named by the
-/// statement, the first one is claimed.
-fn show_existence(text: &str, catalog: &Catalog, draft: &mut Draft) {
-    for used in &mut draft.effect.relations {
-        if used.verbs.contains(&Verb::Read) && used.reads.is_empty() {
-            let columns = catalog.relation(&used.name).map(|r| r.columns.as_slice()).unwrap_or_default();
-            if unnamed_column(columns.iter().map(|c| c.name.as_str()), text).is_none() {
-                used.reads.extend(columns.first().map(|c| c.name.clone()));
-            }
-        }
-    }
-}
 
 pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
     // The parser is somebody else's code: should it panic, the artifact is not understood and nothing else happens.
@@ -90,5 +76,5 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         }
     }
     behind::follow(catalog, draft);
-    show_existence(text, catalog, draft);
+    draft.claim_existence(text, catalog);
 }

@@ -1,6 +1,6 @@
 //! Statements that differ in their constants only.
 
-use artifact::{Digest, Kind};
+use artifact::{Digest, Kind, bound};
 
 use crate::lexer::{Token, lexemes};
 
@@ -40,9 +40,12 @@ pub fn pattern(kind: Kind, text: &str) -> Digest {
     Digest::of(out.as_bytes())
 }
 
+/// Values of parameters first, as they stand in the text, then the constants.
 fn constants(kind: Kind, text: &str) -> Vec<&str> {
     let wanted = lexemes(text, kind).into_iter().filter(|l| matches!(l.token, Token::Text | Token::Number));
-    wanted.filter_map(|l| text.get(l.start..l.end)).collect()
+    let values = bound::read(text).map_or(0, |bound| bound.parameters.len());
+    let values = text.lines().skip(1).take(values).filter_map(|line| line.splitn(4, ' ').nth(3));
+    values.chain(wanted.filter_map(|l| text.get(l.start..l.end))).collect()
 }
 
 /// The constants that differ between two statements of one pattern, old and new, in order. A constant that only one of them

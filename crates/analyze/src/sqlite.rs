@@ -13,15 +13,17 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use artifact::bound::{PARAMETERS_MAX, ParameterType};
 use artifact::catalog::Catalog;
 use artifact::effect::Verb;
-use artifact::visible;
+use artifact::{Kind, visible};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, Error};
+use rusqlite::{Connection, Error, Statement};
 
 use crate::draft::{Draft, quoted};
+use crate::lexer::{Lexeme, Token, lexemes};
 use crate::{Code, MAX_PARSED_BYTES};
 use action::{Step, step};
 use scan::Scan;
@@ -73,9 +75,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
     match connection.prepare(text) {
         Ok(statement) => {
             readonly = statement.readonly();
-            if statement.parameter_count() > 0 {
-                draft.note(Code::Parameter, None, "A parameter has no value.");
-            }
+            parameters(&statement, text, draft);
         }
         Err(Error::MultipleStatement) => {
             draft.statements = 2;
@@ -98,6 +98,28 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
     }
     if draft.is_understood() {
         rebuilt.keep();
+    }
+}
+
+/// Which values the statement uses, as the engine numbers them.
+fn parameters(statement: &Statement<'_>, text: &str, draft: &mut Draft) {
+    let count = statement.parameter_count();
+    let names: Vec<Option<&str>> = (1..=count.min(PARAMETERS_MAX + 1)).map(|n| statement.parameter_name(n)).collect();
+    if names.iter().flatten().any(|name| !name.starts_with('?')) {
+        draft.note(Code::Parameter, None, "A parameter has a name; write `?` or `?1`.");
+    }
+    (1..=names.len()).for_each(|number| draft.use_parameter(number, None));
+    // `?5` alone makes the engine count to five.
+    let all = lexemes(text, Kind::SqlSqlite);
+    let is = |l: &Lexeme, token| l.token == token && (token != Token::Symbol || text.get(l.start..l.end) == Some("?"));
+    let plain = (0..all.len())
+        .filter(|&at| is(&all[at], Token::Symbol) && !all.get(at + 1).is_some_and(|next| is(next, Token::Number)))
+        .count();
+    if names.iter().filter(|name| name.is_none()).count() != plain {
+        draft.note(Code::Parameter, None, "The numbers of the parameters leave one out.");
+    }
+    if draft.given.contains(&ParameterType::Numeric) {
+        draft.note(Code::Parameter, None, "SQLite has no type numeric; use integer, double or text.");
     }
 }
 

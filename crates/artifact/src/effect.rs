@@ -124,6 +124,12 @@ impl Effect {
         }
     }
 
+    /// True if code runs that does not stand in the artifact: functions and procedures of users.
+    pub fn runs_code_of_users(&self) -> bool {
+        let of_the_server = ["pg_catalog.", "information_schema."];
+        self.functions.iter().any(|name| name.contains('.') && !of_the_server.iter().any(|own| name.starts_with(own)))
+    }
+
     /// Canonical JSON.
     pub fn to_canonical(&self) -> Vec<u8> {
         // Strings, booleans and integers only. Row counts beyond 2^53 do not come from a real table; they are capped.

@@ -1,12 +1,13 @@
 //! Exact bytes and what names them.
 //!
 //! Owns: [`Artifact`] (bytes and digest that agree, I1), [`Digest`], [`Kind`], typed [`Id`]s (I10), [`Timestamp`],
-//! canonical JSON (RFC 8785) and the [`Effect`] as plain data.
+//! canonical JSON (RFC 8785), the [`Effect`] as plain data, and [`bound`]: a statement with its values as one text.
 //!
 //! Never: parses an artifact, talks to anything, reads a clock by itself.
 //!
 //! Read [`bytes`](Artifact) first: everything else names or describes those bytes.
 
+pub mod bound;
 mod bytes;
 pub mod canonical;
 pub mod catalog;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use artifact::bound::{self, Parameter};
 use artifact::{Digest, ProposalId, Timestamp, digest_words};
 use intake::{Door, Refused};
 use store::ProposalRow;
 use wire::Refusal;
 use wire::api::{
-    Check, CheckAnswer, PURPOSE_MAX, Principal, ProposalAnswer, Propose, RelationDescription, Status,
+    Check, CheckAnswer, Given, PURPOSE_MAX, Principal, ProposalAnswer, Propose, RelationDescription, Status,
     TargetDescription, TargetSummary,
 };
 use wire::socket::{Registry, TargetView};
@@ -42,6 +43,15 @@ fn author(who: &Principal) -> Author {
         session: who.session,
         address: who.address.clone(),
     }
+}
+
+/// Statement and values as the one text that is shown, signed and run.
+fn whole(parameters: &[Given], body: &str) -> Result<String, Refused> {
+    let given: Option<Vec<Parameter>> = parameters.iter().map(Given::parameter).collect();
+    let given = given.ok_or_else(|| {
+        Refused::because(Refusal::Malformed, "A parameter's value is text, a number, true, false or null.")
+    })?;
+    bound::compose(&given, body).map_err(|error| Refused::because(Refusal::Malformed, format!("{error}.")))
 }
 
 impl Desk {
@@ -132,7 +142,8 @@ impl Door for Desk {
 
     async fn check(&self, who: &Principal, check: Check) -> Result<CheckAnswer, Refused> {
         self.limited(who)?;
-        let ground = self.ground(&author(who), who.task, &check.target, &check.body, false).await?;
+        let body = whole(&check.parameters, &check.body)?;
+        let ground = self.ground(&author(who), who.task, &check.target, &body, false).await?;
         let (analysis, decision) = (&ground.examined.analysis, &ground.examined.decision);
         let message = match decision.as_str() {
             "allow" => "propose would run it now, inside the signed scope of the task.",
@@ -159,9 +170,9 @@ impl Door for Desk {
         if propose.purpose.chars().count() > PURPOSE_MAX {
             return Err(Refused::because(Refusal::TooLarge, "`purpose` has more than 500 characters."));
         }
-        let row = self
-            .hand_in(&author(who), who.task, &propose.target, &propose.body, &propose.purpose, propose.revises)
-            .await?;
+        let body = whole(&propose.parameters, &propose.body)?;
+        let row =
+            self.hand_in(&author(who), who.task, &propose.target, &body, &propose.purpose, propose.revises).await?;
         Ok(self.answer(&row))
     }
 

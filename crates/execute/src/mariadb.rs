@@ -10,16 +10,19 @@ mod session;
 
 use std::time::Instant;
 
+use artifact::bound::{self, Parameter, ParameterType};
 use artifact::effect::Verb;
 use futures_util::TryStreamExt as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
+use sqlx::{
+    AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, Statement as _, ValueRef as _,
+};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
 use wire::target::{Address, Rights};
 
 use crate::child::{Commit, Way, drifted, failed};
 use mint::Minted;
-use session::{login, map, not_ours, quote, run, strings};
+use session::{literal, login, map, not_ours, quote, run, strings};
 
 pub(crate) use catalog::read as read_catalog;
 
@@ -44,8 +47,7 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
 async fn attempt(db: &mut MySqlConnection, job: &Job, way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
     let read_only = job.effect.is_read_only();
     let began = Instant::now();
-    let sql = || AssertSqlSafe(job.artifact.clone()).into_sql_str();
-    db.prepare(sql()).await.map_err(|error| map(&error))?;
+    let sql = prepared(db, job).await?;
     if !job.effect.shapes.is_empty() {
         drifted(&job.effect, &catalog::now(db, &job.effect).await?)?;
     }
@@ -54,14 +56,14 @@ async fn attempt(db: &mut MySqlConnection, job: &Job, way: Way, commit: &mut Com
         if !commit(0, None) {
             return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment"));
         }
-        let (affected, result) = collect(db, job).await?;
+        let (affected, result) = collect(db, job, &sql).await?;
         let _ = run(db, "COMMIT").await;
         return Ok(Report::Done { affected, result, elapsed_ms: elapsed(began), undo: None });
     }
     let of = if matches!(way, Way::Trial { .. }) { count_of_written(db, job).await } else { None };
     run(db, if read_only { "START TRANSACTION READ ONLY" } else { "START TRANSACTION READ WRITE" }).await?;
     let before = changes(db).await?;
-    let (affected, result) = collect(db, job).await?;
+    let (affected, result) = collect(db, job, &sql).await?;
     if strings(db, "SELECT @@in_transaction").await? != ["1"] {
         return Err(failed(FailCode::OutcomeUnknown, "the statement ended the transaction"));
     }
@@ -112,11 +114,58 @@ async fn changes(db: &mut MySqlConnection) -> Result<u64, Report> {
     counted.ok_or_else(|| failed(FailCode::StatementFailed, "the server does not count changed rows"))
 }
 
-async fn collect(db: &mut MySqlConnection, job: &Job) -> Result<(u64, ResultSet), Report> {
+/// Has the server see that it is one statement. Gives the text to run: the artifact itself, or, where it has values, a call of
+/// it with them. The artifact cannot name the variables that carry them.
+async fn prepared(db: &mut MySqlConnection, job: &Job) -> Result<String, Report> {
+    let bound = bound::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
+    let sql = AssertSqlSafe(job.artifact.clone()).into_sql_str();
+    let seen = db.prepare(sql).await.map_err(|error| map(&error))?;
+    let wanted = seen.parameters().map_or(0, |parameters| parameters.either(<[_]>::len, |count| count));
+    if wanted != bound.parameters.len() {
+        let detail = "the statement has parameters without values, or values without parameters";
+        return Err(failed(FailCode::BadOrder, detail));
+    }
+    if bound.parameters.is_empty() {
+        return Ok(job.artifact.clone());
+    }
+    let (mut set, mut using) = (Vec::new(), Vec::new());
+    for (number, parameter) in (1..).zip(&bound.parameters) {
+        set.push(format!("@wetink_{number} = {}", value(parameter)));
+        using.push(format!("@wetink_{number}"));
+    }
+    run(db, &format!("SET {}", set.join(", "))).await?;
+    run(db, &format!("PREPARE wetink_bound FROM {}", literal(&job.artifact))).await?;
+    Ok(format!("EXECUTE wetink_bound USING {}", using.join(", ")))
+}
+
+fn value(parameter: &Parameter) -> String {
+    let Some(text) = &parameter.value else { return "NULL".to_owned() };
+    let cast = |to: &str| format!("CAST({} AS {to})", literal(text));
+    match parameter.of {
+        // Checked to be a number before it got here.
+        ParameterType::Integer => cast("SIGNED"),
+        ParameterType::Numeric => {
+            let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
+            let scale = text.split_once('.').map_or(0, |(_, fraction)| digits(fraction));
+            cast(&format!("DECIMAL({}, {scale})", digits(text)))
+        }
+        ParameterType::Double => cast("DOUBLE"),
+        ParameterType::Boolean => text.to_uppercase(),
+        ParameterType::Text | ParameterType::Uuid => literal(text),
+        ParameterType::Date => cast("DATE"),
+        // The session's time zone is UTC, and no type of the server keeps an offset.
+        ParameterType::Timestamp => {
+            format!("CAST({} AS DATETIME(6))", literal(&bound::in_utc(text).unwrap_or_default()))
+        }
+        ParameterType::Bytes => format!("x'{text}'"),
+    }
+}
+
+async fn collect(db: &mut MySqlConnection, job: &Job, sql: &str) -> Result<(u64, ResultSet), Report> {
     let most = usize::try_from(job.target.result_rows_max).unwrap_or(usize::MAX);
     let (mut result, mut affected, mut bytes) = (ResultSet::default(), 0_u64, 0_usize);
     let writes = !job.effect.is_read_only();
-    let mut stream = sqlx::raw_sql(AssertSqlSafe(job.artifact.clone())).fetch_many(db);
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(db);
     while let Some(item) = stream.try_next().await.map_err(|error| map(&error))? {
         match item {
             Either::Left(done) => affected += if writes { done.rows_affected() } else { 0 },

@@ -12,9 +12,10 @@ mod session;
 
 use std::time::Instant;
 
+use artifact::bound::{self, Parameter, ParameterType};
 use artifact::effect::Verb;
 use futures_util::TryStreamExt as _;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgConnection, PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet, Sample, Undo};
 use wire::target::{Address, Registration, Rights};
@@ -22,7 +23,7 @@ use wire::target::{Address, Registration, Rights};
 use crate::child::{Commit, Way, drifted, failed};
 use crate::image::Images;
 use mint::Minted;
-use session::{login, not_ours, quote, run, strings};
+use session::{literal, login, not_ours, quote, run, strings};
 
 pub(crate) use catalog::read as read_catalog;
 
@@ -107,9 +108,8 @@ async fn attempt(
     if defines {
         drifted(&job.effect, &catalog::now(db, &job.effect).await?)?;
     }
-    let sql = AssertSqlSafe(job.artifact.clone()).into_sql_str();
-    let ran = match db.prepare(sql).await.map_err(|error| map_prepare(&error)) {
-        Ok(_) => collect(db, job).await,
+    let ran = match prepared(db, job).await {
+        Ok(sql) => collect(db, job, sql).await,
         Err(report) => Err(report),
     };
     let (tag_rows, mut result, sources) = match ran {
@@ -202,11 +202,46 @@ async fn sampled(db: &mut PgConnection, reader: &mut Reader<'_>, job: &Job, tran
 /// Relation and attribute of each column, where the server says so.
 type Sources = Vec<Option<(u32, i16)>>;
 
-async fn collect(db: &mut PgConnection, job: &Job) -> Result<(u64, ResultSet, Sources), Report> {
+/// Has the server see that it is one statement. Gives the text to run: the artifact itself, or, where it has values, a call of
+/// it with them.
+async fn prepared(db: &mut PgConnection, job: &Job) -> Result<String, Report> {
+    let bound = bound::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
+    let names: Vec<&str> = bound.parameters.iter().map(|parameter| type_name(parameter.of)).collect();
+    let types: Vec<PgTypeInfo> = names.iter().map(|name| PgTypeInfo::with_name(name)).collect();
+    let sql = AssertSqlSafe(job.artifact.clone()).into_sql_str();
+    db.prepare_with(sql, &types).await.map_err(|error| map_prepare(&error))?;
+    if bound.parameters.is_empty() {
+        return Ok(job.artifact.clone());
+    }
+    run(db, &format!("PREPARE wetink_bound ({}) AS {}", names.join(", "), job.artifact)).await?;
+    let value = |(parameter, name): (&Parameter, &&str)| match (&parameter.value, parameter.of) {
+        (None, _) => "NULL".to_owned(),
+        (Some(hex), ParameterType::Bytes) => format!("{}::bytea", literal(&format!("\\x{hex}"))),
+        (Some(text), _) => format!("{}::{name}", literal(text)),
+    };
+    let values: Vec<String> = bound.parameters.iter().zip(&names).map(value).collect();
+    Ok(format!("EXECUTE wetink_bound ({})", values.join(", ")))
+}
+
+fn type_name(of: ParameterType) -> &'static str {
+    match of {
+        ParameterType::Integer => "int8",
+        ParameterType::Numeric => "numeric",
+        ParameterType::Double => "float8",
+        ParameterType::Boolean => "bool",
+        ParameterType::Text => "text",
+        ParameterType::Date => "date",
+        ParameterType::Timestamp => "timestamptz",
+        ParameterType::Uuid => "uuid",
+        ParameterType::Bytes => "bytea",
+    }
+}
+
+async fn collect(db: &mut PgConnection, job: &Job, sql: String) -> Result<(u64, ResultSet, Sources), Report> {
     let most = usize::try_from(job.target.result_rows_max).unwrap_or(usize::MAX);
     let (mut result, mut sources, mut tag_rows, mut bytes) = (ResultSet::default(), Sources::new(), 0_u64, 0_usize);
     let writes = !job.effect.is_read_only();
-    let mut stream = sqlx::raw_sql(AssertSqlSafe(job.artifact.clone())).fetch_many(db);
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(db);
     while let Some(item) = stream.try_next().await.map_err(|error| map(&error))? {
         match item {
             Either::Left(done) => tag_rows += if writes { done.rows_affected() } else { 0 },

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::types::ValueRef;
+use artifact::bound::{self, Parameter, ParameterType};
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
 
@@ -93,9 +94,7 @@ pub(crate) fn run(path: &str, job: &Job, way: Way, commit: &mut Commit<'_>) -> R
 fn execute(db: &Connection, job: &Job, refusals: &Refusals) -> Result<(u64, ResultSet), Report> {
     let fail = |error: rusqlite::Error| map(&error, refusals.first());
     let mut statement = db.prepare(&job.artifact).map_err(fail)?;
-    if statement.parameter_count() > 0 {
-        return Err(failed(FailCode::StatementFailed, "the statement has parameters without values"));
-    }
+    bind(&mut statement, &job.artifact)?;
     if job.effect.is_read_only() && !statement.readonly() {
         return Err(failed(FailCode::BeyondEffect, "the engine says that this statement writes"));
     }
@@ -106,6 +105,36 @@ fn execute(db: &Connection, job: &Job, refusals: &Refusals) -> Result<(u64, Resu
         return Err(failed(FailCode::OutcomeUnknown, "the statement ended the transaction"));
     }
     Ok((db.total_changes() - before, result))
+}
+
+/// Puts the values into the statement. Days, moments and the like are text to SQLite.
+fn bind(statement: &mut Statement<'_>, artifact: &str) -> Result<(), Report> {
+    let bad = |detail: &str| failed(FailCode::BadOrder, detail);
+    let parameters = bound::read(artifact).map_err(|error| bad(&error.to_string()))?.parameters;
+    if statement.parameter_count() != parameters.len() {
+        return Err(bad("the statement has parameters without values, or values without parameters"));
+    }
+    for (number, Parameter { of, value }) in (1..).zip(parameters) {
+        let unreadable = || bad("a parameter's value is not of its type");
+        let value = match (of, value) {
+            (_, None) => Value::Null,
+            (ParameterType::Integer, Some(text)) => Value::Integer(text.parse().map_err(|_| unreadable())?),
+            (ParameterType::Boolean, Some(text)) => Value::Integer(i64::from(text == "true")),
+            (ParameterType::Double, Some(text)) => Value::Real(text.parse().map_err(|_| unreadable())?),
+            (ParameterType::Bytes, Some(text)) => Value::Blob(bytes(&text).ok_or_else(unreadable)?),
+            (ParameterType::Numeric, Some(_)) => return Err(bad("SQLite has no type numeric")),
+            (
+                ParameterType::Text | ParameterType::Date | ParameterType::Timestamp | ParameterType::Uuid,
+                Some(text),
+            ) => Value::Text(text),
+        };
+        statement.raw_bind_parameter(number, value).map_err(|error| map(&error, None))?;
+    }
+    Ok(())
+}
+
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 fn collect(statement: &mut Statement<'_>, job: &Job) -> rusqlite::Result<ResultSet> {

@@ -163,6 +163,18 @@ fn a_minted_user_can_do_nothing_else_and_is_swept() {
         assert!(refused || harmless || sql.contains("SET PASSWORD"), "{sql}: {report:?}");
         assert_eq!(server.sql("SELECT * FROM shop.orders ORDER BY id"), before, "{sql}");
     }
+    // That rows exist is a right on a column that is not named; where all are named there is none.
+    for sql in [
+        "SELECT * FROM secrets WHERE id = 1 AND ssn = 'x'",
+        "SELECT id FROM orders, (SELECT 1 AS status, 2 AS owner, 3 AS amount, 4 AS at, 5 AS data) t",
+    ] {
+        let mut seen = Effect::empty();
+        for name in ["shop.orders", "shop.secrets"] {
+            seen.relation_mut(name).verbs.push(Verb::Read);
+        }
+        let report = run(&shop, seen, 0, sql);
+        assert_eq!(code(&report), Some(FailCode::BeyondEffect), "{sql}: {report:?}");
+    }
     // A user that a crash left is gone after the next run; one whose minter lives stays.
     server.sql("CREATE USER wetink_run_left@'%'");
     assert!(matches!(

@@ -19,6 +19,37 @@ pub(crate) struct Check {
     /// The exact artifact, e.g. one SQL statement; at most 1 MiB.
     #[schemars(length(min = 1, max = 1_048_576))]
     body: String,
+    /// Values of the statement's parameters, in order: `$1`, `$2` to PostgreSQL, `?` to the others.
+    #[schemars(skip_serializing_if = "Vec::is_empty", length(max = 200))]
+    parameters: Vec<Given>,
+}
+
+/// The value of a parameter.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct Given {
+    /// How it is read.
+    #[schemars(rename = "type")]
+    of: ParameterType,
+    /// Text (`49.90`, `2026-11-21`, `2026-11-21T10:00:00Z`, bytes as `00ff`), a number, true, false, or null.
+    value: Value,
+}
+
+/// Type of a parameter.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum ParameterType {
+    Integer,
+    Numeric,
+    Double,
+    Boolean,
+    Text,
+    Date,
+    Timestamp,
+    Uuid,
+    Bytes,
 }
 
 /// Hand in an artifact.
@@ -32,6 +63,9 @@ pub(crate) struct Propose {
     /// The exact artifact, e.g. one SQL statement; at most 1 MiB.
     #[schemars(length(min = 1, max = 1_048_576))]
     body: String,
+    /// Values of the statement's parameters, in order: `$1`, `$2` to PostgreSQL, `?` to the others.
+    #[schemars(skip_serializing_if = "Vec::is_empty", length(max = 200))]
+    parameters: Vec<Given>,
     /// Why, for the person who decides; one sentence, best under 200 characters. Shown to them as unverified.
     #[schemars(length(min = 1, max = 500))]
     purpose: String,

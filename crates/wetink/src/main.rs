@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use artifact::{Digest, ProposalId, RunId, TaskId};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use wire::api::Propose;
+use wire::api::{Check, Given, Propose};
 use wire::people::GrantRequest;
 
 use crate::commands::grant::TargetAdd;
@@ -115,6 +115,9 @@ enum Command {
         /// Target's name.
         #[arg(long)]
         target: String,
+        /// Value of a parameter, in order, e.g. `integer=37`, `text=paid`; `text` alone is NULL.
+        #[arg(long = "param", value_name = "TYPE=VALUE", value_parser = agent::parameter)]
+        parameters: Vec<Given>,
         /// File with the artifact; `-` for standard input.
         #[arg(default_value = "-")]
         file: String,
@@ -136,6 +139,9 @@ enum Command {
         /// Seconds to wait.
         #[arg(long, default_value_t = 0)]
         wait: u8,
+        /// Value of a parameter, in order, e.g. `integer=37`, `text=paid`; `text` alone is NULL.
+        #[arg(long = "param", value_name = "TYPE=VALUE", value_parser = agent::parameter)]
+        parameters: Vec<Given>,
         /// File with the artifact; `-` for standard input.
         #[arg(default_value = "-")]
         file: String,
@@ -556,12 +562,13 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
-        Command::Check { target, file, token } => {
-            agent::check(&terminal, &agent::client(&agents_server, token)?, &target, agent::read_body(&file)?).await
+        Command::Check { target, parameters, file, token } => {
+            let check = Check { target, body: agent::read_body(&file)?, parameters };
+            agent::check(&terminal, &agent::client(&agents_server, token)?, &check).await
         }
-        Command::Propose { target, purpose, revises, wait, file, token } => {
-            let propose =
-                Propose { target, body: agent::read_body(&file)?, purpose, task: None, revises, wait_s: None };
+        Command::Propose { target, purpose, revises, wait, parameters, file, token } => {
+            let body = agent::read_body(&file)?;
+            let propose = Propose { target, body, parameters, purpose, task: None, revises, wait_s: None };
             agent::propose(&terminal, &agent::client(&agents_server, token)?, propose, wait).await
         }
         Command::Wait { id, timeout, token } => {

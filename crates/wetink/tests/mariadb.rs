@@ -55,12 +55,17 @@ fn the_whole_way_to_mariadb() {
         (Some("released"), Some(3)),
         "{read}"
     );
-    let update = "UPDATE orders SET status = 'refunded' WHERE id <= 5";
-    let proposal = agent(&["propose", "--target", "maria", "--purpose", "refund"], update);
+    let update = "UPDATE orders SET status = ? WHERE id <= ?";
+    let values = ["--param", "text=refunded", "--param", "integer=5"];
+    let proposal = agent(&[&["propose", "--target", "maria", "--purpose", "refund"], &values[..]].concat(), update);
+    let malformed = ["check", "--target", "maria", "--param", "integer=five"];
+    let refused = machine.run(&malformed, "SELECT ?", Some(&pass));
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && words.contains("parameter 1 is not integer"), "{words}");
     let id = proposal["proposal_id"].as_str().unwrap().to_owned();
     assert_eq!(proposal["status"], "pending", "{proposal}");
     let (ok, text) = machine.person(&["approve", &id], "");
-    assert!(ok && text.contains("CHANGES 5 of 40"), "{text}");
+    assert!(ok && text.contains("CHANGES 5 of 40") && text.contains("-- 1 text \"refunded\""), "{text}");
     let refunded = || server.sql("SELECT count(*) FROM shop.orders WHERE status = 'refunded'");
     assert_eq!(refunded(), "5");
     assert!(!machine.person(&["approve", &id], "").0, "a second run");

@@ -1,5 +1,6 @@
 //! What agents send and get. The same object over MCP and plain HTTP, complete in itself: it says what happens next.
 
+use artifact::bound::{Parameter, ParameterType};
 use artifact::{Digest, ProposalId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,35 @@ pub struct Check {
     pub target: String,
     /// The exact artifact, e.g. one SQL statement.
     pub body: String,
+    /// Values of its parameters, in order.
+    #[serde(default)]
+    pub parameters: Vec<Given>,
+}
+
+/// The value of a parameter, as an agent may write it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// How it is read.
+    #[serde(rename = "type")]
+    pub of: ParameterType,
+    /// Text, a number, true, false or null.
+    pub value: serde_json::Value,
+}
+
+impl Given {
+    /// The value as text. None if it is a list or an object.
+    pub fn parameter(&self) -> Option<Parameter> {
+        use serde_json::Value;
+        let value = match &self.value {
+            Value::Null => None,
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Number(value) => Some(value.to_string()),
+            Value::String(value) => Some(value.clone()),
+            Value::Array(_) | Value::Object(_) => return None,
+        };
+        Some(Parameter { of: self.of, value })
+    }
 }
 
 /// Hand in an artifact.
@@ -28,6 +58,9 @@ pub struct Propose {
     pub target: String,
     /// The exact artifact, e.g. one SQL statement.
     pub body: String,
+    /// Values of its parameters, in order.
+    #[serde(default)]
+    pub parameters: Vec<Given>,
     /// Why, for the person; at most 500 characters. Shown as unverified.
     pub purpose: String,
     /// The task; the pass's own task if absent.

@@ -10,6 +10,7 @@ use crate::lexer::{Token, lexemes};
 pub(super) fn without_comments(text: &str, draft: &mut Draft) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut refused = false;
+    let mut placeholders = Vec::new();
     let mut refuse = |code: Code, span: (usize, usize), sentence: &str| {
         draft.note(code, Some(span), sentence);
         refused = true;
@@ -49,7 +50,10 @@ pub(super) fn without_comments(text: &str, draft: &mut Draft) -> Option<String> 
             Token::Symbol if piece == "@" => {
                 refuse(Code::SessionStatement, span, "A variable of the session; one run has no session.");
             }
-            Token::Symbol if piece == "?" => refuse(Code::Parameter, span, "A parameter without a value."),
+            Token::Symbol if piece == "?" => {
+                placeholders.push(span);
+                out.push('?');
+            }
             Token::Symbol if piece == "-" && text.get(lexeme.end..).is_some_and(|rest| rest.starts_with('-')) => {
                 refuse(
                     Code::UnsupportedSyntax,
@@ -60,6 +64,9 @@ pub(super) fn without_comments(text: &str, draft: &mut Draft) -> Option<String> 
             Token::Space => out.push(' '),
             Token::QuotedName | Token::Name | Token::Number | Token::Symbol => out.push_str(piece),
         }
+    }
+    for (number, span) in (1..).zip(placeholders) {
+        draft.use_parameter(number, Some(span));
     }
     (!refused).then_some(out)
 }

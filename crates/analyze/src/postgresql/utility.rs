@@ -94,6 +94,11 @@ impl<'a> Walker<'a, '_> {
                 self.draft.note(Code::TransactionStatement, None, "Transactions and locks belong to the gateway.");
                 return false;
             }
+            // Followed like a function that is called in a SELECT; what its text does not tell is not understood.
+            (Class::Code, NodeEnum::CallStmt(n)) => match n.funccall.as_deref() {
+                Some(call) => self.function(&env, call),
+                None => self.unsupported("this CALL", None),
+            },
             (Class::Code, _) => {
                 self.draft.note(Code::CodeBlock, None, "The statements inside a block or procedure cannot be shown.");
                 return false;

@@ -58,8 +58,7 @@ impl<'a> Walker<'a, '_> {
             N::ColumnRef(n) => self.column(env, n),
             N::ParamRef(_) if self.parameters => {}
             N::ParamRef(n) => {
-                let sentence = format!("The parameter ${} has no value.", n.number);
-                self.draft.note(Code::Parameter, span_at(n.location), sentence);
+                self.draft.use_parameter(usize::try_from(n.number).unwrap_or(0), span_at(n.location));
             }
             N::CurrentOfExpr(_) => self.unsupported("WHERE CURRENT OF", None),
             N::FuncCall(n) => self.function(env, n),

@@ -149,7 +149,7 @@ async fn rights(
                 );
                 let columns = strings(minter, &sql).await?;
                 let one = unnamed_column(columns.iter().map(String::as_str), text);
-                out.push(one.map_or("SELECT".to_owned(), |column| with("SELECT", &[column.to_owned()])));
+                out.extend(one.map(|column| with("SELECT", &[column.to_owned()])));
             }
             Verb::Read => out.push(with("SELECT", &used.reads)),
             Verb::Insert | Verb::Update if used.writes.is_empty() => {}

@@ -159,7 +159,9 @@ async fn grants(minter: &mut PgConnection, job: &Job, role: &str, database: &str
             let rights = if kind == "S" {
                 "USAGE, SELECT, UPDATE".to_owned()
             } else {
-                rights_on(wanted, columns.as_deref(), &job.artifact)
+                // What code of users names does not stand in the artifact, so then no column is known to be unnamed.
+                let text = Some(job.artifact.as_str()).filter(|_| !job.effect.runs_code_of_users());
+                rights_on(wanted, columns.as_deref(), text)
             };
             if !rights.is_empty() {
                 // What only its view's owner may read cannot be passed on, and need not be: the fence binds it.
@@ -202,14 +204,18 @@ fn of_the_server(name: &str) -> bool {
 
 /// Column-level where the effect names columns. Looking at rows without a column, or locking them, needs a right on some
 /// column: one that the statement does not name. `columns`: all of the relation's, as JSON.
-fn rights_on(used: &RelationUse, columns: Option<&str>, artifact: &str) -> String {
+fn rights_on(used: &RelationUse, columns: Option<&str>, artifact: Option<&str>) -> String {
     let all: Vec<String> = columns.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let on = |right: &str, columns: &[String]| {
         if columns.iter().any(|c| c == "*") {
             return Some(right.to_owned());
         }
         let some: Vec<String> = match columns {
-            [] => unnamed_column(all.iter().map(String::as_str), artifact).map(quote).into_iter().collect(),
+            [] => artifact
+                .and_then(|text| unnamed_column(all.iter().map(String::as_str), text))
+                .map(quote)
+                .into_iter()
+                .collect(),
             _ => columns.iter().map(|c| quote(c)).collect(),
         };
         (!some.is_empty()).then(|| format!("{right} ({})", some.join(", ")))

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use artifact::bound::ParameterType;
 use artifact::{Digest, ProposalId, TaskId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
@@ -66,10 +67,12 @@ fn target() -> api::TargetSummary {
 #[test]
 fn what_agents_send_is_what_the_schemas_say() {
     let (target, body) = ("orders".to_owned(), "SELECT 1".to_owned());
-    input::<Check>(&api::Check { target: target.clone(), body: body.clone() });
+    let parameters = vec![api::Given { of: ParameterType::Integer, value: 37.into() }];
+    input::<Check>(&api::Check { target: target.clone(), body: body.clone(), parameters: parameters.clone() });
     input::<Propose>(&api::Propose {
         target,
         body,
+        parameters,
         purpose: "why".to_owned(),
         task: Some(TaskId::random()),
         revises: Some(ProposalId::random()),

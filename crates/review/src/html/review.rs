@@ -1,7 +1,7 @@
 //! The review page: the five facts, the exact bytes, findings, effect, then the agent's words, then the decision.
 
 use artifact::effect::Verb;
-use artifact::{Timestamp, has_hidden};
+use artifact::{Timestamp, bound, has_hidden};
 use maud::{Markup, html};
 use wire::api::{FindingView, PURPOSE_MAX, Status};
 use wire::people::{Person, ReviewView, Risk};
@@ -38,6 +38,7 @@ pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, 
                 div.columns {
                     div.column {
                         (bytes(view, high && pending))
+                        (parameters(view))
                         (findings(view))
                         (sibling(view, now))
                         (effect(view))
@@ -103,6 +104,32 @@ fn bytes(view: &ReviewView, hide_words: bool) -> Markup {
                 }
             }
             p.digest { span.mono.data { (view.digest) } @if !hide_words { " " span.words { (marked(&view.words)) } } }
+        }
+    }
+}
+
+/// The values beside their types, apart from the statement. They stand in the exact text too, which is what is signed.
+fn parameters(view: &ReviewView) -> Markup {
+    let given = bound::read(&view.artifact).map(|bound| bound.parameters).unwrap_or_default();
+    html! {
+        @if !given.is_empty() {
+            section.card aria-labelledby="parameters-title" {
+                h2 #parameters-title { "Values" }
+                div.scroll tabindex="0" role="region" aria-labelledby="parameters-title" {
+                    table {
+                        thead { tr { th scope="col" { "No." } th scope="col" { "Type" } th scope="col" { "Value" } } }
+                        tbody {
+                            @for (number, parameter) in (1..).zip(&given) {
+                                tr {
+                                    td { (number) }
+                                    td { (parameter.of) }
+                                    td.mono { @match &parameter.value { Some(value) => (marked(value)), None => span.dim { "NULL" } } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 }

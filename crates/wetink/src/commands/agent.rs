@@ -3,8 +3,9 @@
 use std::io::Read as _;
 
 use anyhow::Result;
+use artifact::bound::ParameterType;
 use artifact::{MAX_ARTIFACT_BYTES, ProposalId};
-use wire::api::{Check, CheckAnswer, ProposalAnswer, Propose, Status, WAIT_MAX_S};
+use wire::api::{Check, CheckAnswer, Given, ProposalAnswer, Propose, Status, WAIT_MAX_S};
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -40,9 +41,19 @@ pub(crate) fn read_body(path: &str) -> Result<String> {
     })
 }
 
+/// A value on the command line: `type=value`, or `type` alone for NULL.
+pub(crate) fn parameter(text: &str) -> Result<Given, String> {
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    let of = ParameterType::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| {
+        let names: Vec<&str> = ParameterType::ALL.iter().map(|known| known.as_str()).collect();
+        format!("unknown type `{}`; known types: {}", artifact::visible(name), names.join(", "))
+    })?;
+    Ok(Given { of, value: value.into() })
+}
+
 /// What would happen.
-pub(crate) async fn check(terminal: &Terminal, client: &Client, target: &str, body: String) -> Result<()> {
-    let answer: CheckAnswer = client.post("/v1/check", &Check { target: target.to_owned(), body }).await?;
+pub(crate) async fn check(terminal: &Terminal, client: &Client, check: &Check) -> Result<()> {
+    let answer: CheckAnswer = client.post("/v1/check", check).await?;
     terminal.print(&answer, || {
         let mut text = format!("{}: {}\n", answer.decision, artifact::visible(&answer.sentence));
         for finding in &answer.findings {

@@ -321,7 +321,7 @@ impl Making<'_> {
     /// What runs by itself: views, functions, triggers, sequences, cascades.
     fn special(&mut self) -> String {
         let n = self.random.below(20);
-        match self.random.below(12) {
+        match self.random.below(14) {
             0 => {
                 self.need("rich", Verb::Read, Some("total"));
                 format!("SELECT name, total FROM rich WHERE id < {n}")
@@ -359,6 +359,17 @@ impl Making<'_> {
             8 => {
                 self.need("quiet_ones", Verb::Update, Some("a"));
                 format!("UPDATE quiet_ones SET a = {n} WHERE id = {n}")
+            }
+            12 => {
+                self.need("orders", Verb::Update, Some("status"));
+                self.need("orders", Verb::Read, Some("id"));
+                self.need("audit", Verb::Insert, Some("what"));
+                format!("CALL settle({}, 's{n}')", n + 1)
+            }
+            13 => {
+                self.need("quiet", Verb::Delete, None);
+                self.need("stock", Verb::Read, Some("qty"));
+                format!("CALL tidy((SELECT max(qty) FROM stock WHERE sku = 's{n}'))")
             }
             9 => {
                 self.need("watched", Verb::Update, Some("a"));

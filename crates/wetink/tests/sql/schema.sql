@@ -27,6 +27,16 @@ BEGIN
   INSERT INTO audit (what) VALUES ('changed ' || NEW.id);
   RETURN NEW;
 END $$;
+CREATE PROCEDURE settle(o int, s text DEFAULT 'paid') LANGUAGE plpgsql AS $$
+DECLARE n int; BEGIN
+  UPDATE orders SET status = s WHERE id = o;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF n > 0 THEN INSERT INTO audit (what) VALUES ('settled ' || o); END IF;
+END $$;
+CREATE PROCEDURE tidy(top int) LANGUAGE sql AS 'DELETE FROM quiet WHERE a > top';
+CREATE PROCEDURE told(INOUT n int) LANGUAGE plpgsql AS $$ BEGIN SELECT count(*) INTO n FROM customers WHERE id < n; CALL settle(n); END $$;
+CREATE PROCEDURE any_table(t text) LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DELETE FROM ' || t; END $$;
+CREATE PROCEDURE commits() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM quiet; COMMIT; END $$;
 CREATE TRIGGER watch BEFORE UPDATE OR DELETE ON watched FOR EACH ROW EXECUTE FUNCTION watch();
 CREATE VIEW open_orders AS SELECT o.id, o.customer, o.amount FROM orders o WHERE o.status = 'new';
 CREATE VIEW rich AS SELECT c.id, c.name, sum(o.amount) AS total FROM customers c JOIN open_orders o ON o.customer = c.id GROUP BY c.id, c.name;

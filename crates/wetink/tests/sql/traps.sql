@@ -65,6 +65,13 @@ RESET ALL
 LISTEN x
 NOTIFY x, 'y'
 CALL nothing()
+CALL settle(3)
+CALL settle(o => 4, s => 'late')
+CALL settle((SELECT max(order_id) FROM lines))
+CALL told(7)
+CALL any_table('quiet')
+CALL commits()
+CALL tidy(log_it('x')::text::int)
 SELECT pg_sleep(0)
 SELECT lo_import('/etc/passwd')
 SELECT pg_read_file('/etc/passwd')
