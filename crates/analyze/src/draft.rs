@@ -170,6 +170,15 @@ impl Draft {
         });
     }
 
+    /// Bytes of all names in the effect, with what stands around each.
+    fn names_length(&self) -> usize {
+        const AROUND: usize = 30;
+        let all = |names: &[String]| names.iter().map(|name| name.len() + AROUND).sum::<usize>();
+        let relations =
+            self.effect.relations.iter().map(|r| r.name.len() + 4 * AROUND + all(&r.reads) + all(&r.writes));
+        relations.sum::<usize>() + all(&self.effect.functions)
+    }
+
     pub(crate) fn finish(mut self) -> Analysis {
         self.effect.normalize();
         for relation in &mut self.effect.relations {
@@ -180,7 +189,8 @@ impl Draft {
                 }
             }
         }
-        if self.effect.to_canonical().len() > Effect::MAX_BYTES {
+        // Written out only where it could be too long: each name is, with escapes, at most six times itself.
+        if self.names_length() * 6 > Effect::MAX_BYTES / 2 && self.effect.to_canonical().len() > Effect::MAX_BYTES {
             self.note(Code::EffectTooLarge, None, "The effect is too large to be shown and signed.");
             self.effect.relations.clear();
             self.effect.functions.clear();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Sources: CVE-2021-42574 (bidi), Unicode TR 36 and TR 39.
 pub fn has_hidden(c: char) -> bool {
     match c {
-        '\t' | '\n' => false,
+        ' '..='~' | '\t' | '\n' => false,
         c if c.is_control() => true,
         '\u{00a0}'
         | '\u{00ad}'

@@ -69,7 +69,12 @@ impl<'a> Walker<'a, '_> {
         let mut env = Env::inside(base, sides);
         for column in n.using_clause.iter().filter_map(text_of) {
             for source in env.sources.iter().filter(|s| !s.qualified_only) {
-                let real = source.columns.iter().flatten().find(|(visible, _)| visible == column).map(|(_, real)| real);
+                let real = source
+                    .columns
+                    .iter()
+                    .flat_map(|columns| columns.iter())
+                    .find(|(visible, _)| visible == column)
+                    .map(|(_, real)| real);
                 if let (Some(relation), Some(real)) = (source.relation, real) {
                     self.names.read(relation, real, self.draft);
                 }

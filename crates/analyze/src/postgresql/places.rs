@@ -6,20 +6,33 @@
 use pg_query::NodeEnum;
 use serde::Serialize;
 use serde::ser::{self, Impossible, Serializer};
-use serde_json::Value;
 
-use super::net::parts;
 use super::walk::Seen;
 
 /// The places in `statement`, as the careful walk records them; none if the tree cannot be walked.
 pub(super) fn places(statement: &NodeEnum) -> Option<Seen> {
-    let mut net = Net { seen: Seen::new() };
+    let mut net = Net { seen: Seen::new(), name: None, number: -1 };
     statement.serialize(&mut net).ok()?;
     Some(net.seen)
 }
 
 struct Net {
     seen: Seen,
+    /// The name being read, its parts so far; none outside of a name.
+    name: Option<String>,
+    /// The last number met.
+    number: i64,
+}
+
+impl Net {
+    fn part_of_name(&mut self, part: &str) {
+        if let Some(name) = &mut self.name {
+            if !name.is_empty() {
+                name.push('.');
+            }
+            name.push_str(part);
+        }
+    }
 }
 
 /// What a node is called, and which of its fields say where and what it is.
@@ -55,7 +68,7 @@ impl Kind {
 struct Fields<'n> {
     net: &'n mut Net,
     kind: Kind,
-    name: Option<Value>,
+    name: String,
     location: i64,
 }
 
@@ -68,11 +81,14 @@ impl ser::SerializeStruct for Fields<'_> {
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Done {
         if self.kind != Kind::Other {
             if key == self.kind.name_field() {
-                self.name = Some(serde_json::to_value(value)?);
+                self.net.name = Some(String::new());
+                value.serialize(&mut *self.net)?;
+                self.name = self.net.name.take().unwrap_or_default();
                 return Ok(());
             }
             if key == "location" {
-                self.location = serde_json::to_value(value)?.as_i64().unwrap_or(-1);
+                value.serialize(&mut *self.net)?;
+                self.location = self.net.number;
                 return Ok(());
             }
         }
@@ -86,12 +102,7 @@ impl ser::SerializeStruct for Fields<'_> {
             Kind::Column => "column",
             Kind::Other => return Ok(()),
         };
-        let name = match self.name {
-            Some(Value::String(name)) => name,
-            Some(Value::Array(name)) => parts(&name).join("."),
-            _ => String::new(),
-        };
-        self.net.seen.insert((what, self.location, name));
+        self.net.seen.insert((what, self.location, self.name));
         Ok(())
     }
 }
@@ -136,10 +147,20 @@ impl<'n> Serializer for &'n mut Net {
     type SerializeStructVariant = Impossible<(), serde_json::Error>;
 
     plain!(
-        serialize_bool bool, serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_u8 u8, serialize_u16 u16,
-        serialize_u32 u32, serialize_u64 u64, serialize_f32 f32, serialize_f64 f64, serialize_char char, serialize_str &str,
+        serialize_bool bool, serialize_i8 i8, serialize_i16 i16, serialize_i64 i64, serialize_u8 u8, serialize_u16 u16,
+        serialize_u32 u32, serialize_u64 u64, serialize_f32 f32, serialize_f64 f64, serialize_char char,
         serialize_bytes &[u8], serialize_unit_struct &'static str
     );
+
+    fn serialize_i32(self, number: i32) -> Done {
+        self.number = i64::from(number);
+        Ok(())
+    }
+
+    fn serialize_str(self, text: &str) -> Done {
+        self.part_of_name(text);
+        Ok(())
+    }
 
     fn serialize_none(self) -> Done {
         Ok(())
@@ -199,7 +220,10 @@ impl<'n> Serializer for &'n mut Net {
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields<'n>, serde_json::Error> {
-        Ok(Fields { net: self, kind: Kind::of(name), name: None, location: -1 })
+        if name == "AStar" {
+            self.part_of_name("*");
+        }
+        Ok(Fields { net: self, kind: Kind::of(name), name: String::new(), location: -1 })
     }
 
     fn serialize_struct_variant(

@@ -3,9 +3,15 @@
 //! A name belongs to the innermost level that has it. Where a level has a source whose columns are not known, the
 //! search goes on outward as well, so that every relation the name could mean is claimed: too much, never too little.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use artifact::catalog::Relation;
 
 use super::names::SYSTEM_COLUMNS;
+
+/// Columns as (visible, real) names. Sources are copied often, their columns never.
+pub(super) type Columns<'a> = Rc<[(Cow<'a, str>, Cow<'a, str>)]>;
 
 /// One thing in FROM.
 #[derive(Clone)]
@@ -16,19 +22,21 @@ pub(super) struct Source<'a> {
     pub(super) schema: Option<String>,
     /// The relation, unless it is a subquery, a function and the like (whose reads were claimed inside).
     pub(super) relation: Option<&'a Relation>,
-    /// Columns as (visible, real) names; none if not known.
-    pub(super) columns: Option<Vec<(String, String)>>,
+    /// None if not known.
+    pub(super) columns: Option<Columns<'a>>,
     /// True if its columns are only reached with its name in front (`old`, `new`, the alias of a join's columns).
     pub(super) qualified_only: bool,
 }
 
+fn owned<'b>(name: &str) -> Cow<'b, str> {
+    Cow::Owned(name.to_owned())
+}
+
 impl<'a> Source<'a> {
     pub(super) fn of(relation: &'a Relation, alias: &str, renamed: &[String]) -> Self {
-        let mut columns: Vec<(String, String)> =
-            relation.columns.iter().map(|c| (c.name.clone(), c.name.clone())).collect();
-        for (column, name) in columns.iter_mut().zip(renamed) {
-            column.0.clone_from(name);
-        }
+        let visible = |at: usize, name: &'a str| renamed.get(at).map_or(Cow::Borrowed(name), |n| Cow::Owned(n.clone()));
+        let names = relation.columns.iter().map(|c| c.name.as_str()).enumerate();
+        let columns = names.map(|(at, name)| (visible(at, name), Cow::Borrowed(name))).collect();
         let (schema, name) = relation.name.split_once('.').unwrap_or(("", &relation.name));
         let hidden = !alias.is_empty();
         Self {
@@ -45,7 +53,7 @@ impl<'a> Source<'a> {
             for (column, name) in names.iter_mut().zip(renamed) {
                 column.clone_from(name);
             }
-            names.into_iter().map(|n| (n.clone(), n)).collect()
+            names.into_iter().map(|n| (Cow::Owned(n.clone()), Cow::Owned(n))).collect()
         });
         Self { alias: alias.to_owned(), schema: None, relation: None, columns, qualified_only: false }
     }
@@ -56,7 +64,10 @@ impl<'a> Source<'a> {
             alias: self.alias.clone(),
             schema: self.schema.clone(),
             relation: None,
-            columns: self.columns.clone(),
+            columns: self
+                .columns
+                .as_ref()
+                .map(|columns| columns.iter().map(|(visible, real)| (owned(visible), owned(real))).collect()),
             qualified_only: self.qualified_only,
         }
     }
@@ -137,7 +148,7 @@ impl<'p, 'a> Env<'p, 'a> {
                     Some(columns) => {
                         for (_, real) in columns.iter().filter(|(visible, _)| visible == name) {
                             here = true;
-                            claims.extend(source.relation.map(|r| (r, real.clone())));
+                            claims.extend(source.relation.map(|r| (r, real.clone().into_owned())));
                         }
                         if SYSTEM_COLUMNS.contains(&name) && source.relation.is_some() {
                             here = true;
@@ -186,9 +197,11 @@ impl<'p, 'a> Env<'p, 'a> {
         let mut claims = Vec::new();
         let mut found = false;
         for source in &sources {
-            for (_, real) in source.columns.iter().flatten().filter(|(visible, _)| visible == name) {
+            for (_, real) in
+                source.columns.iter().flat_map(|columns| columns.iter()).filter(|(visible, _)| visible == name)
+            {
                 found = true;
-                claims.extend(source.relation.map(|r| (r, real.clone())));
+                claims.extend(source.relation.map(|r| (r, real.clone().into_owned())));
             }
             if SYSTEM_COLUMNS.contains(&name) {
                 found = true;

@@ -187,7 +187,7 @@ fn output_columns(targets: &[Node], env: &Env<'_, '_>) -> Option<Vec<String>> {
             return None;
         }
         for source in env.sources.iter().filter(|s| !s.qualified_only) {
-            names.extend(source.columns.as_ref()?.iter().map(|(visible, _)| visible.clone()));
+            names.extend(source.columns.as_ref()?.iter().map(|(visible, _)| visible.clone().into_owned()));
         }
     }
     Some(names)
