@@ -32,6 +32,11 @@ const MEASURES: &[Measure] = &[
         size: None,
     },
     Measure {
+        name: "intent",
+        runs: &[&["-p", "wetink", "--test", "intent", "attacks_are_red_and_honest_calls_are_not"]],
+        size: None,
+    },
+    Measure {
         name: "lock",
         runs: &[&["-p", "wetink", "--test", "sql", "a_weaker_effect_holds"]],
         size: Some(("WETINK_LOCK", "5000")),
@@ -68,7 +73,7 @@ const MEASURES: &[Measure] = &[
 ];
 
 /// Options that name a folder, and the variable that carries it.
-const FOLDERS: &[(&str, &str)] = &[("--corpus", "WETINK_CORPUS"), ("--data", "WETINK_ORACLE")];
+const FOLDERS: &[(&str, &str)] = &[("--corpus", "WETINK_CORPUS"), ("--data", "WETINK_DATA")];
 
 /// Runs one measurement and prints its figures.
 pub(crate) fn run(arguments: &[String]) -> Outcome<u8> {

@@ -12,6 +12,7 @@ mod finding;
 mod lexer;
 pub mod mariadb;
 pub mod postgresql;
+pub mod provenance;
 mod sentence;
 mod sibling;
 pub mod sqlite;

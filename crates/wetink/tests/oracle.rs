@@ -55,7 +55,7 @@ const LEAVE_CATALOG: &[&str] = &[
 ];
 
 fn data() -> Option<PathBuf> {
-    let given = std::env::var_os("WETINK_ORACLE").map(PathBuf::from);
+    let given = std::env::var_os("WETINK_DATA").map(PathBuf::from);
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/pgoracle");
     given.or(Some(beside)).map(|folder| folder.join("pgoracle.jsonl")).filter(|file| file.is_file())
 }
@@ -123,7 +123,7 @@ async fn temporary(db: &mut PgConnection) -> Vec<Relation> {
 #[test]
 fn what_is_called_a_read_never_wrote() {
     let Some(file) = data() else {
-        println!("oracle: skipped: no folder with pgoracle.jsonl; name one in WETINK_ORACLE");
+        println!("oracle: skipped: no folder with pgoracle.jsonl; name one in WETINK_DATA");
         return;
     };
     let most: usize = std::env::var("WETINK_STATEMENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(600);

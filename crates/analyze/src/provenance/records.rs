@@ -1,0 +1,70 @@
+//! Results that are lists of things with fields, as tools print them (YAML, JSON, one field a line).
+
+use super::words::Words;
+
+/// A thing and its fields in order. Elements of a list are fields of the list's name.
+#[derive(Debug, Default)]
+struct Record<'a> {
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+/// All things of one result.
+#[derive(Debug, Default)]
+pub(super) struct Records<'a>(Vec<Record<'a>>);
+
+/// A name that may stand before a colon.
+fn field_name(text: &str) -> Option<&str> {
+    let name = text.trim().trim_matches(['"', '\'']);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ');
+    ((1..=40).contains(&name.len()) && name.chars().all(plain) && name.split(' ').count() <= 3).then_some(name)
+}
+
+fn value(text: &str) -> &str {
+    text.trim().trim_end_matches(',').trim_matches(['"', '\''])
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let mut records = Vec::new();
+        let mut record = Record::default();
+        let mut list = None;
+        for line in text.lines() {
+            let indent = line.len() - line.trim_start().len();
+            let (starts, body) = match line.trim_start().strip_prefix("- ") {
+                Some(rest) => (true, rest),
+                None => (false, line.trim_start()),
+            };
+            let new = (starts && indent == 0 && body.contains(": ")) || matches!(line.trim(), "{" | "}," | "}" | "");
+            if new && !record.fields.is_empty() {
+                records.push(std::mem::take(&mut record));
+                list = None;
+            }
+            match body.split_once(':').and_then(|(name, rest)| Some((field_name(name)?, rest))) {
+                Some((name, rest)) if rest.trim().is_empty() || rest.trim() == "[" => list = Some(name),
+                Some((name, rest)) if rest.starts_with(' ') => {
+                    list = None;
+                    record.fields.push((name, value(rest)));
+                }
+                _ => {
+                    if let (Some(name), true) = (list, starts || body.starts_with('"')) {
+                        record.fields.push((name, value(body)));
+                    }
+                }
+            }
+        }
+        if !record.fields.is_empty() {
+            records.push(record);
+        }
+        Self(records)
+    }
+
+    /// The field that `text` is the whole value of, in a record of which another field stands in the request, word by word.
+    /// One word names nothing: it is in every request by chance.
+    pub(super) fn field_of_named(&self, text: &str, request: &Words) -> Option<&'a str> {
+        let named = |record: &&Record<'a>| {
+            record.fields.iter().any(|(_, value)| (2..=12).contains(&Words::of(value).len()) && request.has(value))
+        };
+        let is = |(_, value): &&(&'a str, &'a str)| Words::of(value).is(text);
+        self.0.iter().filter(named).find_map(|record| record.fields.iter().find(is)).map(|(name, _)| *name)
+    }
+}
