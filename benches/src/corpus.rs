@@ -102,6 +102,7 @@ pub(crate) fn examined() -> Result<Examined> {
         environment: "dev",
         labels: &labels,
         catalog: &catalog,
+        asked: None,
     };
     let artifact = Artifact::new(Kind::SqlSqlite, statement(1).into_bytes())?;
     let policy = Policy::load(POLICY).context("the shipped policy does not load")?;

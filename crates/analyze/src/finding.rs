@@ -87,6 +87,7 @@ codes! {
     UnknownFunction "unknown_function" High true "A function that the target's schema does not have.";
     AmbiguousName "ambiguous_name" High true "A name with a dot, a star or hidden characters in it, which cannot be told apart from another in the effect.";
     Parameter "parameter" High true "A parameter without a value, or a value without a parameter.";
+    NotFromRequest "not_from_request" High false "A value, or what is done, that does not come from the person's request.";
     UserType "user_type" Caution false "A type defined by users; converting to it may run their checks.";
     UserOperator "user_operator" High true "An operator that is not one of the server's own; it may run any function.";
     ViewRead "view_read" Caution false "A view is read; its definition decides what else is read and which functions run.";

@@ -12,11 +12,14 @@
 mod passages;
 mod records;
 mod roles;
+mod statement;
 mod words;
 
 pub use passages::passages;
 use records::Records;
 pub use roles::Role;
+pub use statement::call_of;
+
 use roles::{Family, family, identifiers, is_identifier, role};
 use words::Words;
 

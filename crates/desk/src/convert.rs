@@ -43,6 +43,16 @@ pub(crate) fn new_entry(draft: Draft) -> NewEntry {
 }
 
 /// Findings as pages and agents see them.
+pub(crate) fn origin_view(line: &lifecycle::OriginLine) -> wire::people::OriginView {
+    wire::people::OriginView {
+        value: line.value.clone(),
+        origin: line.origin.clone(),
+        source: line.source.clone(),
+        alarm: line.alarm.clone(),
+        sentence: line.sentence.clone(),
+    }
+}
+
 pub(crate) fn finding_views(findings: &[serde_json::Value]) -> Vec<FindingView> {
     findings
         .iter()

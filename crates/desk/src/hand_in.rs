@@ -1,8 +1,11 @@
 //! From bytes to a logged, decided proposal. The same way for an agent and for a person who takes over.
 
+use std::sync::Arc;
+
+use artifact::catalog::Catalog;
 use artifact::effect::{Grade, Rows};
 use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp};
-use lifecycle::{Decision, Examined, Policy, Setting, TaskScope, draft, examine};
+use lifecycle::{Asked, Decision, Examined, Policy, Setting, TaskScope, draft, examine, released_text};
 use store::ProposalRow;
 use wire::Refusal;
 use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
@@ -10,6 +13,11 @@ use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
 use crate::convert::new_entry;
 use crate::link::LinkError;
 use crate::state::{Desk, DeskError};
+
+/// Most released results of a task that values are traced to, the newest ones.
+const RESULTS_MAX: u32 = 20;
+/// Most bytes of them together.
+const RESULTS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Who hands something in.
 #[derive(Clone, Debug)]
@@ -78,6 +86,13 @@ pub(crate) struct Ground {
     pub(crate) examined: Examined,
 }
 
+/// What an artifact is held against.
+#[derive(Clone)]
+struct Against {
+    policy: Arc<Policy>,
+    asked: Option<Arc<Asked>>,
+}
+
 impl Desk {
     /// Looks everything up and examines the bytes. Stores nothing. `fresh` reads the schema now.
     pub(crate) async fn ground(
@@ -97,15 +112,31 @@ impl Desk {
             return Err(Refusal::Stopped.into());
         }
         let artifact = Artifact::new(target.registration.kind(), body.as_bytes().to_vec())?;
-        let policy = self.policy().await?;
+        // What a person writes comes from the person.
+        let asked = if author.agent { Some(Arc::new(self.asked(&task).await?)) } else { None };
+        let against = Against { policy: self.policy().await?, asked };
         let mut catalog = self.catalog(name, fresh).await?;
-        let mut examined = self.examine(author, &task, &target, &artifact, &policy, &catalog).await?;
+        let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
         if !fresh && !examined.analysis.understood {
             // A relation made a moment ago is unknown to an old snapshot; look once more before saying so.
             catalog = self.catalog(name, true).await?;
-            examined = self.examine(author, &task, &target, &artifact, &policy, &catalog).await?;
+            examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
         }
         Ok(Ground { task, target, artifact, examined })
+    }
+
+    /// The request of the task, and what its agent was given so far.
+    async fn asked(&self, task: &TaskScope) -> Result<Asked, DeskError> {
+        let id = task.task;
+        let mut released = self.view(move |store| store.released_in(id, RESULTS_MAX)).await?;
+        let mut room = RESULTS_BYTES_MAX;
+        released.retain(|(_, json)| {
+            let fits = json.len() <= room;
+            room = room.saturating_sub(json.len());
+            fits
+        });
+        released.reverse();
+        Ok(Asked::of(task, released.into_iter().map(|(name, json)| (name, released_text(&json))).collect()))
     }
 
     async fn examine(
@@ -114,11 +145,11 @@ impl Desk {
         task: &TaskScope,
         target: &TargetView,
         artifact: &Artifact,
-        policy: &std::sync::Arc<Policy>,
-        catalog: &std::sync::Arc<artifact::catalog::Catalog>,
+        against: &Against,
+        catalog: &Arc<Catalog>,
     ) -> Result<Examined, DeskError> {
         let (author, task, target, artifact) = (author.clone(), task.clone(), target.clone(), artifact.clone());
-        let (policy, catalog) = (std::sync::Arc::clone(policy), std::sync::Arc::clone(catalog));
+        let (against, catalog) = (against.clone(), Arc::clone(catalog));
         let work = move || {
             let setting = Setting {
                 agent: &author.name,
@@ -132,8 +163,9 @@ impl Desk {
                 environment: &target.registration.environment,
                 labels: &target.registration.labels,
                 catalog: &catalog,
+                asked: against.asked.as_deref(),
             };
-            examine(&artifact, &setting, &policy)
+            examine(&artifact, &setting, &against.policy)
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| DeskError::ShuttingDown)
     }

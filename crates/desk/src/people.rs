@@ -13,7 +13,7 @@ use wire::people::{
 };
 use wire::socket::{Answer, Proposed, Refused, Registry, Request};
 
-use crate::convert::{finding_views, new_entry, risk, status};
+use crate::convert::{finding_views, new_entry, origin_view, risk, status};
 use crate::hand_in::{Author, NotTaken};
 use crate::link::LinkError;
 use crate::state::{Desk, DeskError};
@@ -128,6 +128,7 @@ impl Desk {
             sentence: row.shown.sentence.clone(),
             understood: row.shown.understood,
             findings: finding_views(&row.shown.findings),
+            origins: row.shown.origins.iter().map(origin_view).collect(),
             registration: target.registration.clone(),
             undo: row.shown.undo.clone(),
             task_title: task.as_ref().map(|t| t.title.clone()).unwrap_or_default(),

@@ -8,7 +8,7 @@ use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, within_scope};
 use artifact::{Artifact, Effect, Kind, shapes};
 use policy::{Decision, Policy, Question, decide};
 
-use crate::Shown;
+use crate::{Asked, OriginLine, Shown};
 
 /// Where and for whom an artifact is examined.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,8 @@ pub struct Setting<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Its schema.
     pub catalog: &'a Catalog,
+    /// What an agent's values are held against; none for what a person writes.
+    pub asked: Option<&'a Asked>,
 }
 
 /// How grave it is. Decides layout and gesture, never whether something is allowed.
@@ -68,12 +70,15 @@ pub struct Examined {
     pub in_scope: bool,
     /// Why what it changes cannot be put back; none if it can be, up to a number of rows.
     pub lasting: Option<&'static str>,
+    /// Where its values come from.
+    pub origins: Vec<OriginLine>,
 }
 
 /// Analyzes and decides.
 pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> Examined {
     let mut analysis = analyze(artifact, setting.catalog);
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
+    let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
     let effect = &analysis.effect;
     let in_scope = analysis.understood
         && within_scope(effect, setting.scope)
@@ -97,7 +102,7 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
         },
     );
     let lasting = lasting(artifact.kind(), &analysis.effect, setting.catalog);
-    Examined { analysis, decision, in_scope, lasting }
+    Examined { analysis, decision, in_scope, lasting, origins }
 }
 
 impl Examined {
@@ -144,6 +149,7 @@ impl Examined {
             in_scope: self.in_scope,
             undo: undo(effect, self.lasting, rows),
             arm,
+            origins: self.origins.clone(),
         }
     }
 

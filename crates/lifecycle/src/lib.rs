@@ -8,6 +8,7 @@
 //!
 //! Read `step.rs` first, then [`Event::of_entry`], which reads an event off a log entry.
 
+mod asked;
 pub mod draft;
 mod event;
 mod examine;
@@ -19,9 +20,10 @@ mod step;
 mod task;
 
 pub use analyze::{differences, pattern};
+pub use asked::{Asked, released_text};
 pub use event::{Ending, Event};
 pub use examine::{Examined, Risk, Setting, examine, labels_touched};
 pub use policy::{Decision, Pack, Policy, PolicyError};
-pub use shown::Shown;
+pub use shown::{OriginLine, Shown};
 pub use step::{Effect, Illegal, State, step};
 pub use task::TaskScope;

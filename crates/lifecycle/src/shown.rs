@@ -19,4 +19,23 @@ pub struct Shown {
     pub undo: String,
     /// What must be typed to arm signing, if anything.
     pub arm: Option<String>,
+    /// Where the values come from, worst first; at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<OriginLine>,
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OriginLine {
+    /// The value, cut at 120 characters.
+    pub value: String,
+    /// `request`, `vouched`, `named_record`, `result`, `nowhere`.
+    pub origin: String,
+    /// The result it stands in, if it does.
+    pub source: Option<String>,
+    /// `none`, `note`, `red`.
+    pub alarm: String,
+    /// One sentence for the person.
+    pub sentence: String,
 }

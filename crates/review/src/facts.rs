@@ -45,6 +45,17 @@ pub(crate) const fn risk_word(risk: Risk) -> &'static str {
     }
 }
 
+/// Where a value comes from, in a word.
+pub(crate) fn origin_word(origin: &str) -> &'static str {
+    match origin {
+        "request" => "Request",
+        "vouched" => "Vouched for",
+        "named_record" => "Named record",
+        "result" => "Result",
+        _ => "Nowhere",
+    }
+}
+
 /// The value of `field` in a statement: one `field: value` a line.
 pub(crate) fn field<'a>(statement: &'a str, field: &str) -> Option<&'a str> {
     statement.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(": "))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use wire::people::ReviewView;
 
-use crate::facts::{byte_facts, effect_line, effect_notes, facts, finding_place};
+use crate::facts::{byte_facts, effect_line, effect_notes, facts, finding_place, origin_word};
 use crate::text::{clock, cut, line};
 
 /// Cells of data on one line; with the gutter everything fits 80 columns.
@@ -45,6 +45,15 @@ pub fn plain(view: &ReviewView) -> String {
             if let Some(place) = finding_place(&view.artifact, finding) {
                 block(&mut out, "    ", &place);
             }
+        }
+    }
+    if !view.origins.is_empty() {
+        out.push_str("\nWHERE ITS VALUES COME FROM\n");
+        for line in &view.origins {
+            let mark = if line.alarm == "red" { "! " } else { "" };
+            let source = line.source.as_deref().map(|source| format!(" ({source})")).unwrap_or_default();
+            block(&mut out, "  ", &format!("{mark}{}: {}{source}", origin_word(&line.origin), line.value));
+            block(&mut out, "    ", &line.sentence);
         }
     }
     if let Some(sibling) = &view.sibling {

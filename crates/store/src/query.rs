@@ -117,6 +117,15 @@ impl Store {
         self.one(&sql, params![target, pattern.to_string(), than.to_string()])
     }
 
+    /// The last results released in a task, newest first: proposal and canonical JSON. At most `most`.
+    pub fn released_in(&self, task: TaskId, most: u32) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT id, released FROM proposals WHERE task = ?1 AND released IS NOT NULL ORDER BY created_ms DESC LIMIT ?2";
+        let db = lock(&self.reader);
+        let mut statement = db.prepare_cached(sql)?;
+        let rows = statement.query_map(params![task.to_string(), most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Proposals that wait for somebody or something, newest first.
     pub fn waiting(&self, page: Option<Page>) -> Result<Vec<ProposalRow>, StoreError> {
         self.page(OPEN, page)

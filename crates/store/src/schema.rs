@@ -1,5 +1,5 @@
 /// Layout version; another one means: drop everything and fold the log again.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 pub(crate) const TABLES: &str = "
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL) STRICT;
@@ -21,6 +21,7 @@ CREATE INDEX proposals_expiry ON proposals (expires_ms) WHERE state = 'pending';
 CREATE INDEX proposals_same ON proposals (task, target, digest, id) WHERE current = 1;
 CREATE INDEX proposals_session ON proposals (session, created_ms) WHERE current = 1;
 CREATE INDEX proposals_sibling ON proposals (target, pattern, created_ms) WHERE decision = 'ask' AND state IN ('held', 'released');
+CREATE INDEX proposals_released ON proposals (task, created_ms) WHERE released IS NOT NULL;
 CREATE INDEX proposals_run ON proposals (run) WHERE run IS NOT NULL;
 
 CREATE TABLE sessions (

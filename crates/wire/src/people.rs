@@ -82,6 +82,8 @@ pub struct ReviewView {
     pub understood: bool,
     /// Coded observations.
     pub findings: Vec<FindingView>,
+    /// Where the values come from, worst first.
+    pub origins: Vec<OriginView>,
     /// The target's registration.
     pub registration: Registration,
     /// `can be undone` or why not, one sentence.
@@ -110,6 +112,21 @@ pub struct ReviewView {
     pub reason: Option<String>,
     /// The released result (agent's view) as JSON text, once released.
     pub released: Option<String>,
+}
+
+/// A value of the artifact and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginView {
+    /// The value, cut.
+    pub value: String,
+    /// `request`, `vouched`, `named_record`, `result`, `nowhere`.
+    pub origin: String,
+    /// The result it stands in, if it does.
+    pub source: Option<String>,
+    /// `none`, `note`, `red`.
+    pub alarm: String,
+    /// One sentence.
+    pub sentence: String,
 }
 
 /// A statement of the same pattern that a person signed and that ran.

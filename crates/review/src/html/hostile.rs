@@ -7,7 +7,7 @@ use artifact::effect::{RelationUse, Verb};
 use artifact::{Digest, Effect, ProposalId, RunId, TaskId, Timestamp, has_hidden};
 use wire::api::{FindingView, Status};
 use wire::order::{Change, ResultColumn, ResultSet, Sample};
-use wire::people::{HeldView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling};
+use wire::people::{HeldView, OriginView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling};
 use wire::target::{Address, Registration};
 
 use super::{held_page, queue_page, review_page, rows_page};
@@ -118,6 +118,7 @@ fn held_as(status: Status, risk: Risk, text: &str) -> ReviewView {
         sentence: own(),
         understood: true,
         findings: vec![FindingView { code: own(), severity: own(), span: Some((0, 1)), sentence: own() }],
+        origins: vec![OriginView { value: own(), origin: own(), source: Some(own()), alarm: own(), sentence: own() }],
         registration: registration(text),
         undo: own(),
         task_title: own(),

@@ -7,6 +7,7 @@ use wire::api::{FindingView, PURPOSE_MAX, Status};
 use wire::people::{Person, ReviewView, Risk};
 
 use super::{At, Signing, environment_chip, moment_full, page, risk_chip, signing};
+use crate::facts::origin_word;
 use crate::facts::{Facts, Tone, byte_facts, effect_line, effect_notes, facts, finding_place, status_words};
 use crate::input::{SENTENCE_MAX, exact};
 use crate::people::Passkeys;
@@ -40,6 +41,7 @@ pub(crate) fn review_page(who: &Person, view: &ReviewView, passkeys: &Passkeys, 
                         (bytes(view, high && pending))
                         (parameters(view))
                         (findings(view))
+                        (origins(view))
                         (sibling(view, now))
                         (effect(view))
                         (agent_says(view))
@@ -183,6 +185,33 @@ fn effect(view: &ReviewView) -> Markup {
                 }
             }
             p.digest.dim { "The signature covers this list: " span.mono { (view.effect.digest()) } }
+        }
+    }
+}
+
+/// Where each value comes from, in words and, besides, in color.
+fn origins(view: &ReviewView) -> Markup {
+    let class = |alarm: &str| match alarm {
+        "none" => "info",
+        "note" => "caution",
+        _ => "high",
+    };
+    html! {
+        @if !view.origins.is_empty() {
+            section.card aria-labelledby="origins-title" {
+                h2 #origins-title { "Where its values come from" }
+                ul.findings {
+                    @for line in &view.origins {
+                        li class=(class(&line.alarm)) {
+                            span.severity { (origin_word(&line.origin)) }
+                            div {
+                                p { code.mono { (marked(cut(&line.value, CONSTANT_MAX).0)) } }
+                                p.dim { (marked(&line.sentence)) @if let Some(source) = &line.source { " " span.mono { (marked(source)) } } }
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -1,0 +1,129 @@
+//! What a person asked for and what the agent has seen, which a proposal's values are held against.
+
+use std::fmt::Write as _;
+
+use analyze::provenance::{Alarm, Ground, Origin, Source, Traced, call_of, trace};
+use analyze::{Analysis, Code, Finding};
+use artifact::{Artifact, visible};
+
+use crate::{OriginLine, TaskScope};
+
+/// Most lines shown.
+const LINES_MAX: usize = 50;
+/// Most findings made.
+const FINDINGS_MAX: usize = 20;
+/// Longest value shown, in characters.
+const VALUE_MAX: usize = 120;
+
+/// The request and the results of one task.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    request: String,
+    vouched: Vec<String>,
+    /// Name and text, oldest first.
+    results: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// The task's title and its signed scope are the request; `results` are names and texts of what was released in it,
+    /// oldest first, as [`released_text`] gives them.
+    pub fn of(task: &TaskScope, results: Vec<(String, String)>) -> Self {
+        let mut request = task.title.clone();
+        for may in &task.may {
+            _ = write!(request, "\n{may}");
+        }
+        Self { request, vouched: Vec::new(), results }
+    }
+
+    /// Traces the values and adds what is alarming to the findings.
+    pub(crate) fn hold(&self, artifact: &Artifact, analysis: &mut Analysis) -> Vec<OriginLine> {
+        let (call, spans) = call_of(artifact, &analysis.effect);
+        let results: Vec<Source<'_>> = self.results.iter().map(|(name, text)| Source { name, text }).collect();
+        let ground = Ground { request: &self.request, vouched: &self.vouched, results: &results };
+        let mut traced = trace(&call, &ground);
+        let red = traced.iter().filter(|t| t.alarm == Alarm::Red).take(FINDINGS_MAX).map(|t| Finding {
+            code: Code::NotFromRequest,
+            severity: Code::NotFromRequest.severity(),
+            span: t.value.and_then(|at| spans.get(at).copied().flatten()),
+            sentence: if t.text.is_empty() {
+                t.sentence.to_owned()
+            } else {
+                format!("{}: {}", shown(&t.text), t.sentence)
+            },
+        });
+        analysis.findings.extend(red);
+        analysis.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        traced.sort_by_key(|t| std::cmp::Reverse(t.alarm));
+        let mut lines: Vec<OriginLine> = Vec::new();
+        for line in traced.iter().filter(|t| !t.text.is_empty()).map(line) {
+            if lines.len() < LINES_MAX && !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+}
+
+fn shown(text: &str) -> String {
+    let cut: String = text.chars().take(VALUE_MAX).collect();
+    visible(&cut).replace('\n', " ")
+}
+
+fn line(traced: &Traced) -> OriginLine {
+    let (origin, source) = match &traced.origin {
+        Origin::Request => ("request", None),
+        Origin::Vouched => ("vouched", None),
+        Origin::NamedRecord { source, field } => ("named_record", Some(format!("{source}, {}", shown(field)))),
+        Origin::Result { source, .. } => ("result", Some(source.clone())),
+        Origin::Nowhere => ("nowhere", None),
+    };
+    let alarm = match traced.alarm {
+        Alarm::None => "none",
+        Alarm::Note => "note",
+        Alarm::Red => "red",
+    };
+    OriginLine {
+        value: shown(&traced.text),
+        origin: origin.to_owned(),
+        source,
+        alarm: alarm.to_owned(),
+        sentence: traced.sentence.to_owned(),
+    }
+}
+
+/// A released result (the agent's view, JSON) as records of fields, one field a line. Empty if it holds no rows.
+pub fn released_text(json: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Column {
+        name: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Table {
+        columns: Vec<Column>,
+        rows: Vec<Vec<Option<String>>>,
+    }
+    let Ok(table) = serde_json::from_str::<Table>(json) else { return String::new() };
+    let mut out = String::new();
+    for row in &table.rows {
+        for (at, (column, cell)) in table.columns.iter().zip(row).enumerate() {
+            let mark = if at == 0 { "- " } else { "  " };
+            // A cell with lines of its own stays inside of its field.
+            let cell = cell.as_deref().unwrap_or("null").replace('\n', "\n    ");
+            _ = writeln!(out, "{mark}{}: {cell}", column.name);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn released_rows_are_records() {
+        let json = r#"{"note":"x","affected":0,"total_rows":2,"columns":[{"name":"id","masked":false},{"name":"note","masked":false}],"rows":[["1","a\nb: c"],["2",null]]}"#;
+        assert_eq!(released_text(json), "- id: 1\n  note: a\n    b: c\n- id: 2\n  note: null\n");
+        assert_eq!(released_text("{}"), "");
+        assert_eq!(released_text("nonsense"), "");
+    }
+}
