@@ -10,6 +10,10 @@ use crate::Nonce;
 pub const STATEMENT_MAX: usize = 64 * 1024;
 /// Longest line in bytes.
 pub const LINE_MAX: usize = 1024;
+/// Most values vouched for by one release.
+const VOUCHED_MAX: usize = 20;
+/// Longest of them, in characters.
+const VOUCHED_CHARS_MAX: usize = 200;
 /// Longest title of a task, in characters.
 pub const TITLE_MAX: usize = 200;
 
@@ -226,6 +230,8 @@ pub struct Release {
     pub rows: RowChoice,
     /// Columns by index, strictly rising.
     pub columns: Vec<ColumnChoice>,
+    /// Values of the result that the person says are right to act on in this task.
+    pub vouched: Vec<String>,
     /// Task.
     pub task: TaskId,
     /// One-time value.
@@ -289,6 +295,15 @@ impl Release {
             let how = if column.mask { "mask" } else { "show" };
             out += &format!("column: {} {how} {}\n", column.index, one_line(&column.name)?);
         }
+        if self.vouched.len() > VOUCHED_MAX {
+            return Err(StatementError("at most 20 values are vouched for at once"));
+        }
+        for value in &self.vouched {
+            if value.chars().count() > VOUCHED_CHARS_MAX {
+                return Err(StatementError("a value that is vouched for has at most 200 characters"));
+            }
+            out += &format!("vouch: {}\n", one_line(value)?);
+        }
         out += &format!("task: {}\nnonce: {}\nnot-after: {}\n", self.task, self.nonce, self.not_after);
         Ok(out)
     }
@@ -322,9 +337,13 @@ impl Release {
             };
             columns.push(ColumnChoice { index, mask, name: name.to_owned() });
         }
+        let mut vouched = Vec::new();
+        while let Some(value) = lines.maybe("vouch")? {
+            vouched.push(value.to_owned());
+        }
         let (task, nonce, not_after) = (lines.read("task")?, lines.read("nonce")?, lines.read("not-after")?);
         lines.end()?;
-        Ok(Self { gateway, proposal, revision, run, result, rows, columns, task, nonce, not_after })
+        Ok(Self { gateway, proposal, revision, run, result, rows, columns, vouched, task, nonce, not_after })
     }
 }
 strict_parse!(Release);

@@ -38,6 +38,7 @@ fn all() -> Vec<String> {
         result: Digest::of(b"result"),
         rows: RowChoice::Some(vec![0, 3, 5]),
         columns: vec![column(0, false), column(4, true)],
+        vouched: vec!["DE89370400440532013000".into(), "ada@example.com".into()],
         task: TaskId::random(),
         nonce,
         not_after,
@@ -61,6 +62,7 @@ fn all() -> Vec<String> {
         approval.to_text().unwrap(),
         release.to_text().unwrap(),
         Release { rows: RowChoice::None, columns: vec![], ..release.clone() }.to_text().unwrap(),
+        Release { vouched: vec![], ..release.clone() }.to_text().unwrap(),
         Release { rows: RowChoice::All, ..release }.to_text().unwrap(),
         task.to_text().unwrap(),
         GrantKey {
@@ -128,7 +130,7 @@ fn another_spelling_is_another_text_or_none() {
         ];
         for at in 0..lines.len() {
             let without: Vec<&str> = lines.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, l)| *l).collect();
-            let repeats = ["may:", "function:", "column:"].iter().any(|p| lines[at].starts_with(p));
+            let repeats = ["may:", "function:", "column:", "vouch:"].iter().any(|p| lines[at].starts_with(p));
             if !repeats {
                 bent.push(without.join("\n") + "\n");
                 let mut doubled = lines.clone();

@@ -128,7 +128,8 @@ impl Desk {
     /// The request of the task, and what its agent was given so far.
     async fn asked(&self, task: &TaskScope) -> Result<Asked, DeskError> {
         let id = task.task;
-        let mut released = self.view(move |store| store.released_in(id, RESULTS_MAX)).await?;
+        let (vouched, mut released) =
+            self.view(move |store| Ok((store.vouched_in(id)?, store.released_in(id, RESULTS_MAX)?))).await?;
         let mut room = RESULTS_BYTES_MAX;
         released.retain(|(_, json)| {
             let fits = json.len() <= room;
@@ -136,7 +137,7 @@ impl Desk {
             fits
         });
         released.reverse();
-        Ok(Asked::of(task, released.into_iter().map(|(name, json)| (name, released_text(&json))).collect()))
+        Ok(Asked::of(task, vouched, released.into_iter().map(|(name, json)| (name, released_text(&json))).collect()))
     }
 
     async fn examine(

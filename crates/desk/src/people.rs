@@ -436,6 +436,10 @@ impl People for Desk {
         }
         let held = self.held(who, run).await?;
         let columns: Vec<String> = held.result.columns.iter().map(|c| c.name.clone()).collect();
+        let stands = |value: &String| held.result.rows.iter().flatten().flatten().any(|cell| cell.contains(value));
+        if selection.vouch.iter().any(|value| value.is_empty() || !stands(value)) {
+            return Err(person_error("malformed", "A value that you vouch for stands in the result. Copy it whole."));
+        }
         let until = Timestamp::now().plus_seconds(self.inner.config.statement_s);
         let text = statement::release(&statement::ForRelease {
             gateway: self.inner.gateway,
@@ -449,6 +453,7 @@ impl People for Desk {
             row_indexes: &selection.row_indexes,
             show: &selection.show,
             mask: &selection.mask,
+            vouched: &selection.vouch,
             task: row.task,
             not_after: until,
         });

@@ -25,14 +25,14 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The task's title and its signed scope are the request; `results` are names and texts of what was released in it,
+    /// The task's title and its signed scope are the request; `vouched` stands in signed releases; `results` are names and texts of what was released in it,
     /// oldest first, as [`released_text`] gives them.
-    pub fn of(task: &TaskScope, results: Vec<(String, String)>) -> Self {
+    pub fn of(task: &TaskScope, vouched: Vec<String>, results: Vec<(String, String)>) -> Self {
         let mut request = task.title.clone();
         for may in &task.may {
             _ = write!(request, "\n{may}");
         }
-        Self { request, vouched: Vec::new(), results }
+        Self { request, vouched, results }
     }
 
     /// Traces the values and adds what is alarming to the findings.

@@ -84,6 +84,8 @@ pub struct ForRelease<'a> {
     pub show: &'a [u32],
     /// Columns as tokens.
     pub mask: &'a [u32],
+    /// Values vouched for.
+    pub vouched: &'a [String],
     /// Task.
     pub task: TaskId,
     /// End.
@@ -133,6 +135,7 @@ pub fn release(r: &ForRelease<'_>) -> Result<String, String> {
         result: r.result,
         rows,
         columns,
+        vouched: r.vouched.to_vec(),
         task: r.task,
         nonce: Nonce::random(),
         not_after: r.not_after,
@@ -236,4 +239,10 @@ pub fn policy(gateway: Digest, name: &str, policy: Digest, not_after: Timestamp)
 /// Resumes what was stopped.
 pub fn resume(gateway: Digest, scope: &str, not_after: Timestamp) -> Result<String, String> {
     text(Resume { gateway, scope: scope.to_owned(), nonce: Nonce::random(), not_after }.to_text())
+}
+
+/// The values that a signed release vouches for; none if the claim is not one. The guard verified the signature before it logged it.
+pub fn vouched(claim: &str) -> Vec<String> {
+    let claim: Option<artifact::claim::Signed> = serde_json::from_str(claim).ok();
+    claim.and_then(|claim| Release::parse(&claim.statement).ok()).map(|release| release.vouched).unwrap_or_default()
 }

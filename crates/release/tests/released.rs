@@ -51,6 +51,7 @@ impl Gateway {
             result: held.digest(),
             rows,
             columns,
+            vouched: Vec::new(),
             task: TaskId::random(),
             nonce: Nonce::random(),
             not_after: self.clock.after(60),

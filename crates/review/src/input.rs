@@ -133,6 +133,7 @@ impl Form {
             }
             selection.show.sort_unstable();
             selection.mask.sort_unstable();
+            selection.vouch = self.lines("vouch");
         }
         Ok(selection)
     }

@@ -142,6 +142,12 @@ fn advance(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
     let Some(state) = found else { return Ok(None) };
     let state = State::from_name(&state).ok_or(StoreError::Corrupt("state"))?;
     let Ok((next, effects)) = step(Some(state), &event) else { return Ok(None) };
+    if let (State::Released, Some(task), Some(claim)) = (next, &entry.task, contents.get("claim")) {
+        for value in lifecycle::statement::vouched(claim) {
+            db.prepare_cached("INSERT OR IGNORE INTO vouched (task, value) VALUES (?1, ?2)")?
+                .execute(params![task, value])?;
+        }
+    }
     let affected = entry.facts.get("affected").and_then(|n| n.parse::<i64>().ok());
     let reason = contents.get("reason").or_else(|| entry.facts.get("cause"));
     db.prepare_cached(

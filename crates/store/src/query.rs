@@ -117,6 +117,14 @@ impl Store {
         self.one(&sql, params![target, pattern.to_string(), than.to_string()])
     }
 
+    /// Values that people vouched for in a task, by value. At most 1,000.
+    pub fn vouched_in(&self, task: TaskId) -> Result<Vec<String>, StoreError> {
+        let db = lock(&self.reader);
+        let mut statement = db.prepare_cached("SELECT value FROM vouched WHERE task = ?1 ORDER BY value LIMIT 1000")?;
+        let values = statement.query_map([task.to_string()], |row| row.get(0))?;
+        Ok(values.collect::<Result<_, _>>()?)
+    }
+
     /// The last results released in a task, newest first: proposal and canonical JSON. At most `most`.
     pub fn released_in(&self, task: TaskId, most: u32) -> Result<Vec<(String, String)>, StoreError> {
         let sql = "SELECT id, released FROM proposals WHERE task = ?1 AND released IS NOT NULL ORDER BY created_ms DESC LIMIT ?2";

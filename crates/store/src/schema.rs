@@ -24,6 +24,8 @@ CREATE INDEX proposals_sibling ON proposals (target, pattern, created_ms) WHERE 
 CREATE INDEX proposals_released ON proposals (task, created_ms) WHERE released IS NOT NULL;
 CREATE INDEX proposals_run ON proposals (run) WHERE run IS NOT NULL;
 
+CREATE TABLE vouched (task TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (task, value)) STRICT, WITHOUT ROWID;
+
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY, pass TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, person TEXT NOT NULL, task TEXT NOT NULL,
     created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, ended_ms INTEGER

@@ -404,6 +404,9 @@ enum ResultCommand {
         /// Columns as stable tokens; repeatable.
         #[arg(long = "mask")]
         mask: Vec<String>,
+        /// A value of the result that the agent may act on in this task as if you had named it; repeatable.
+        #[arg(long = "vouch")]
+        vouch: Vec<String>,
     },
 }
 
@@ -583,9 +586,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Changes { id, sentence } => review::decide(&terminal, id, "changes", &sentence).await,
         Command::Reject { id, sentence } => review::decide(&terminal, id, "reject", &sentence).await,
         Command::Result(ResultCommand::Show { run }) => review::held(&terminal, run).await,
-        Command::Result(ResultCommand::Release { run, columns, mask }) => {
+        Command::Result(ResultCommand::Release { run, columns, mask, vouch }) => {
             let count_only = columns.is_empty() && mask.is_empty();
-            review::release(&terminal, run, &Part { columns, mask, count_only }).await
+            review::release(&terminal, run, &Part { columns, mask, count_only, vouch }).await
         }
         Command::Run { id, login, password } => {
             review::run_here(&terminal, id, login, password.unwrap_or_default()).await

@@ -236,4 +236,21 @@ fn an_address_that_a_result_brought_in_is_told_to_the_person() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("HIGH RISK") && shown.contains("not_from_request"), "{shown}");
     assert!(shown.contains(&format!("! Result: eve@evil.example ({source})")), "{shown}");
+
+    // What the person vouches for at a release is theirs from then on, in this task, and no other value is.
+    let asked = agent(
+        &["propose", "--target", "shop", "--purpose", "whose order"],
+        "SELECT id, customer FROM orders WHERE id IN (7, 8)",
+    );
+    let id = asked["proposal_id"].as_str().unwrap();
+    assert!(machine.person(&["approve", id], "").0);
+    let run = machine.json(&["show", id], "", None)["run"].as_str().unwrap().to_owned();
+    let release =
+        |vouch: &str| machine.person(&["result", "release", &run, "--column", "customer", "--vouch", vouch], "");
+    let (ok, text) = release("c9@example.com");
+    assert!(!ok && text.contains("stands in the result"), "{text}");
+    let (ok, text) = release("c7@example.com");
+    assert!(ok && text.contains("vouch: c7@example.com"), "{text}");
+    assert!(!red("UPDATE orders SET status = 'c7@example.com' WHERE id = 9"));
+    assert!(red("UPDATE orders SET status = 'c8@example.com' WHERE id = 9"));
 }

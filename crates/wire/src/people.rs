@@ -191,6 +191,9 @@ pub struct Selection {
     /// Column indexes shown as stable tokens.
     #[serde(default)]
     pub mask: Vec<u32>,
+    /// Values of the result that the agent may act on in this task as if the person had named them.
+    #[serde(default)]
+    pub vouch: Vec<String>,
 }
 
 /// A statement for a person to sign.

@@ -71,6 +71,13 @@ pub(crate) fn held_page(who: &Person, held: &HeldView) -> Markup {
                         }
                     }
                 }
+                @if columns > 0 {
+                    fieldset.card {
+                        legend { "Values you vouch for" }
+                        p.dim #vouch-help { "An account or address of this result that the agent may act on in this task as if you had named it. One a line, copied whole. Leave it empty if in doubt." }
+                        textarea name="vouch" rows="2" spellcheck="false" aria-label="Values you vouch for, one a line" aria-describedby="vouch-help" {}
+                    }
+                }
                 p.actions { button.primary type="submit" { "Continue to the release statement" } }
                 p.terminal { "In a terminal: " code { "wetink result release " (held.run) } }
             }

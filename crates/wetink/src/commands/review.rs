@@ -191,6 +191,8 @@ pub(crate) struct Part {
     pub(crate) mask: Vec<String>,
     /// Only the counts.
     pub(crate) count_only: bool,
+    /// Values vouched for.
+    pub(crate) vouch: Vec<String>,
 }
 
 /// Signs a release.
@@ -215,6 +217,7 @@ pub(crate) async fn release(terminal: &Terminal, run: RunId, part: &Part) -> Res
             row_indexes: Vec::new(),
             show: part.columns.iter().map(index).collect::<Result<_>>()?,
             mask: part.mask.iter().map(index).collect::<Result<_>>()?,
+            vouch: part.vouch.clone(),
         }
     };
     eprint!("{}", table(&held));

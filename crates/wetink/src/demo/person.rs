@@ -99,6 +99,7 @@ impl Ada {
             row_indexes: Vec::new(),
             show: show.iter().map(index).collect::<Result<_>>()?,
             mask: mask.iter().map(index).collect::<Result<_>>()?,
+            vouch: Vec::new(),
         };
         let run = held.run;
         let to_sign: ToSign = self.client.post(&format!("/api/v1/runs/{run}/release-statement"), &selection).await?;
