@@ -6,8 +6,8 @@
 //! amounts from named fields are information.
 //!
 //! Pure, and one set of rules for every tool: what a value is for is read from its parameter's name and description and from
-//! its own form ([`roles`]), what asks for something from its grammar ([`passages`]), what belongs to what from the layout of a
-//! result ([`records`]).
+//! its own form (`roles`), what asks for something from its grammar (`passages`), what belongs to what from the layout of a
+//! result (`records`).
 
 mod passages;
 mod records;

@@ -182,27 +182,23 @@ impl Desk {
         revises: Option<ProposalId>,
     ) -> Result<ProposalRow, NotTaken> {
         let mut ground = self.ground(author, task, target, body, false).await?;
-        let (id, revision) = if let Some(id) = revises {
-            (id, self.next_revision(author, id, task).await?)
+        let digest = ground.artifact.digest();
+        let (id, _one_at_a_time) = match revises {
+            Some(id) => (id, self.lock(id).await),
+            None => (ProposalId::random(), self.same(task, target, digest).await),
+        };
+        let revision = if revises.is_some() {
+            self.next_revision(author, id, task).await?
         } else {
-            let digest = ground.artifact.digest();
             let name = target.to_owned();
             if let Some(same) = self.view(move |store| store.same(task, &name, digest)).await? {
                 return Ok(same);
             }
-            (ProposalId::random(), 1)
+            1
         };
-        let _one_at_a_time = self.lock(id).await;
-        let session = author.session;
-        if author.agent && matches!(ground.examined.decision, Decision::Ask { .. }) {
-            let pending = self.view(move |store| store.pending_of_session(session)).await?;
-            if pending >= self.inner.config.pending_max {
-                return Err(NotTaken::because(
-                    Refusal::SlowDown,
-                    "Too many of your proposals wait for a person already.",
-                ));
-            }
-        }
+        // Before the target is troubled.
+        let waits = author.agent && matches!(ground.examined.decision, Decision::Ask { .. });
+        self.has_room(waits, author.session).await?;
         let mut rows = self.rows(id, revision, &ground).await;
         if let Err(NotTaken::Desk(DeskError::Link(LinkError::Refused { code: Refused::Drifted, .. }))) = rows {
             // The schema changed a moment ago; look once more before saying so.
@@ -210,6 +206,10 @@ impl Desk {
             rows = self.rows(id, revision, &ground).await;
         }
         let rows = rows?;
+        // Counted once more where nobody else of this session can add to it before this one is recorded.
+        let waits = author.agent && matches!(ground.examined.decision, Decision::Ask { .. });
+        let _counted = if waits { Some(self.count(author.session).await) } else { None };
+        self.has_room(waits, author.session).await?;
         let mut analysis = ground.examined.analysis.clone();
         analysis.effect.rows = rows;
         let now = Timestamp::now();
@@ -220,7 +220,7 @@ impl Desk {
             agent: author.agent,
             author: &author.name,
             person: &author.person,
-            session,
+            session: author.session,
             address: &author.address,
             task: &ground.task,
             target: &ground.target.registration.name,
@@ -241,6 +241,14 @@ impl Desk {
         self.record(entries).await?;
         let row = self.view(move |store| store.proposal(id, Some(revision))).await?;
         row.ok_or(NotTaken::Desk(DeskError::Behind))
+    }
+
+    /// Whether one more of this session's proposals may wait for a person.
+    async fn has_room(&self, waits: bool, session: SessionId) -> Result<(), NotTaken> {
+        if waits && self.view(move |store| store.pending_of_session(session)).await? >= self.inner.config.pending_max {
+            return Err(NotTaken::because(Refusal::SlowDown, "Too many of your proposals wait for a person already."));
+        }
+        Ok(())
     }
 
     async fn next_revision(&self, author: &Author, id: ProposalId, task: TaskId) -> Result<u32, NotTaken> {

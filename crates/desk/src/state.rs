@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use artifact::catalog::Catalog;
-use artifact::{Digest, ProposalId};
+use artifact::{Digest, ProposalId, SessionId, TaskId};
 use lifecycle::Policy;
 use review::Change;
 use store::{Store, StoreError};
@@ -48,8 +48,12 @@ pub(crate) struct Inner {
     registry: RwLock<Option<Arc<Registry>>>,
     policy: RwLock<Option<(Digest, Arc<Policy>)>>,
     catalogs: StdMutex<HashMap<String, Arc<CatalogSlot>>>,
-    /// One decision at a time for each proposal; striped, so that it is bounded.
-    stripes: Vec<Mutex<()>>,
+    /// One decision at a time for each proposal.
+    decisions: Stripes,
+    /// The same artifact of a task is handed in once.
+    same: Stripes,
+    /// A session's proposals are counted and recorded one after the other.
+    counted: Stripes,
 }
 
 /// What can go wrong inside the desk.
@@ -94,7 +98,9 @@ impl Desk {
             registry: RwLock::new(None),
             policy: RwLock::new(None),
             catalogs: StdMutex::new(HashMap::new()),
-            stripes: (0..64).map(|_| Mutex::new(())).collect(),
+            decisions: Stripes::default(),
+            same: Stripes::default(),
+            counted: Stripes::default(),
             config,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -188,13 +194,37 @@ impl Desk {
         Ok(catalog)
     }
 
-    /// One decision at a time about this proposal.
+    /// One decision at a time about this proposal. Taken before any other lock.
     pub(crate) async fn lock(&self, id: ProposalId) -> MutexGuard<'_, ()> {
-        use std::hash::{DefaultHasher, Hash, Hasher};
+        self.inner.decisions.of(&id).await
+    }
+
+    /// One at a time hands this artifact in for this task. Taken before [`count`](Self::count).
+    pub(crate) async fn same(&self, task: TaskId, target: &str, artifact: Digest) -> MutexGuard<'_, ()> {
+        self.inner.same.of(&(task, target, artifact)).await
+    }
+
+    /// One at a time counts and adds to what waits in this session. Taken last.
+    pub(crate) async fn count(&self, session: SessionId) -> MutexGuard<'_, ()> {
+        self.inner.counted.of(&session).await
+    }
+}
+
+/// Locks by what they are about; striped, so that they are bounded. Whoever holds one of them takes none of the same set.
+struct Stripes(Vec<Mutex<()>>);
+
+impl Default for Stripes {
+    fn default() -> Self {
+        Self((0..64).map(|_| Mutex::new(())).collect())
+    }
+}
+
+impl Stripes {
+    async fn of(&self, about: &impl std::hash::Hash) -> MutexGuard<'_, ()> {
+        use std::hash::{DefaultHasher, Hasher};
         let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let stripes = &self.inner.stripes;
+        about.hash(&mut hasher);
         #[allow(clippy::cast_possible_truncation, reason = "only the remainder counts")]
-        stripes[hasher.finish() as usize % stripes.len()].lock().await
+        self.0[hasher.finish() as usize % self.0.len()].lock().await
     }
 }
