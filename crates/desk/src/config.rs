@@ -24,6 +24,8 @@ pub struct DeskConfig {
     pub pending_max: u64,
     /// Most requests of one session a minute.
     pub requests_per_minute: u32,
+    /// Who is told when a proposal changes its state.
+    pub hooks: Vec<crate::Hook>,
 }
 
 /// A setting that cannot work.
@@ -48,6 +50,7 @@ impl DeskConfig {
             statement_s: 900,
             pending_max: 20,
             requests_per_minute: 120,
+            hooks: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@ mod convert;
 mod expire;
 mod grants;
 mod hand_in;
+mod hooks;
 mod limits;
 mod link;
 mod people;
@@ -23,6 +24,7 @@ mod state;
 mod tail;
 
 pub use config::{ConfigError, DeskConfig};
+pub use hooks::{Hook, HookError, add_hook, hooks, remove_hook};
 pub use intake::bridge::bridge;
 pub use link::{Link, LinkError};
 pub use review::plain;

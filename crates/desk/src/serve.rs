@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::config::DeskConfig;
 use crate::state::{Desk, DeskError};
-use crate::{expire, tail};
+use crate::{expire, hooks, tail};
 
 /// A desk whose doors are open.
 pub struct Ready {
@@ -82,6 +82,7 @@ impl Ready {
         let review_config = ReviewConfig { public_url: config.people_url.clone(), secure_cookies, hosts: vec![host] };
         let following = tokio::spawn(tail::follow(self.desk.clone()));
         let watching = tokio::spawn(expire::watch(self.desk.clone()));
+        let telling = tokio::spawn(hooks::serve(self.desk.clone(), config.hooks.clone()));
         let agents =
             intake::router(self.desk.clone(), intake_config).into_make_service_with_connect_info::<SocketAddr>();
         let people =
@@ -93,6 +94,7 @@ impl Ready {
         };
         following.abort();
         watching.abort();
+        telling.abort();
         Ok(ended?)
     }
 }

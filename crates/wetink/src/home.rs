@@ -69,6 +69,11 @@ impl Home {
         self.desk().join("view.db")
     }
 
+    /// Who is told of changes, with the secrets they verify by.
+    pub(crate) fn webhooks(&self) -> PathBuf {
+        self.desk().join("webhooks.toml")
+    }
+
     /// Where the desk meets the guard.
     pub(crate) fn desk_socket(&self) -> PathBuf {
         self.root.join("desk.sock")

@@ -21,7 +21,8 @@ use wire::people::GrantRequest;
 
 use crate::commands::grant::TargetAdd;
 use crate::commands::review::Part;
-use crate::commands::{agent, audit, connect, doctor, grant, review, roles};
+use crate::commands::webhook::WebhookCommand;
+use crate::commands::{agent, audit, connect, doctor, grant, review, roles, webhook};
 use crate::home::Home;
 use crate::person::Terminal;
 
@@ -110,6 +111,9 @@ enum Command {
     /// Credentials of targets. They go straight to the guard.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Who is told when a proposal changes its state.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// What would happen with an artifact? (agent side)
     Check {
         /// Target's name.
@@ -565,6 +569,7 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
+        Command::Webhook(command) => webhook::run(&terminal, &home, command),
         Command::Check { target, parameters, file, token } => {
             let check = Check { target, body: agent::read_body(&file)?, parameters };
             agent::check(&terminal, &agent::client(&agents_server, token)?, &check).await

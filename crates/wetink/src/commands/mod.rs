@@ -8,3 +8,4 @@ pub(crate) mod evidence;
 pub(crate) mod grant;
 pub(crate) mod review;
 pub(crate) mod roles;
+pub(crate) mod webhook;

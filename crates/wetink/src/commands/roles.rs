@@ -113,7 +113,8 @@ pub(crate) async fn desk(args: DeskArgs, home: &Home) -> Result<()> {
         guard::end_with_parent();
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
-    let config = DeskConfig::local(home.desk_socket(), home.view(), args.people, args.agents);
+    let mut config = DeskConfig::local(home.desk_socket(), home.view(), args.people, args.agents);
+    config.hooks = desk::hooks(&home.webhooks())?;
     let ready = desk::serve(config).await?;
     let mut out = std::io::stdout();
     writeln!(out, "people {}\nagents {}\nready", ready.people_url(), ready.agents_url())?;

@@ -13,17 +13,20 @@ pub const WETINK: &str = env!("CARGO_BIN_EXE_wetink");
 /// A gateway in a folder of its own, and a person and agents who use it by the command line.
 pub struct Machine {
     pub folder: Folder,
-    up: Child,
+    up: Up,
     pub people: String,
     pub agents: String,
     pub token: String,
 }
 
-impl Drop for Machine {
+/// The supervisor.
+struct Up(Child);
+
+impl Drop for Up {
     fn drop(&mut self) {
         // Guard and desk end with their supervisor, however it ends.
-        let _ = self.up.kill();
-        let _ = self.up.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -34,7 +37,11 @@ impl Machine {
 
     /// With another build of the binary as the gateway.
     pub fn start_as(binary: impl AsRef<std::ffi::OsStr>) -> Self {
-        let folder = Folder::new();
+        Self::start_in(Folder::new(), binary)
+    }
+
+    /// In a folder that may hold a gateway's home already.
+    pub fn start_in(folder: Folder, binary: impl AsRef<std::ffi::OsStr>) -> Self {
         let mut up = Command::new(binary)
             .args(["up", "--people", "127.0.0.1:0", "--agents", "127.0.0.1:0", "--json", "--dir"])
             .arg(folder.0.join("home"))
@@ -45,8 +52,15 @@ impl Machine {
         let mut line = String::new();
         BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let text = |name: &str| said[name].as_str().unwrap().to_owned();
-        Self { up, people: text("people"), agents: text("agents"), token: text("enrollment"), folder }
+        // Once a key is enrolled there is no such link any more.
+        let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+        Self { up: Up(up), people: text("people"), agents: text("agents"), token: text("enrollment"), folder }
+    }
+
+    /// kill -9; what is left is its folder.
+    pub fn killed(self) -> Folder {
+        drop(self.up);
+        self.folder
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

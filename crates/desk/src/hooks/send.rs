@@ -1,0 +1,99 @@
+//! One message to one receiver.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifact::{Timestamp, visible};
+use aws_lc_rs::hmac;
+use axum::http::header::{CONTENT_TYPE, USER_AGENT};
+use axum::http::{Request, Uri};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::{Hook, HookError};
+
+/// How long a receiver may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Longest address of a receiver, in bytes.
+const URL_MAX: usize = 500;
+
+/// A receiver that can be sent to.
+pub(super) struct Sender {
+    url: Uri,
+    key: hmac::Key,
+    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+impl Sender {
+    pub(super) fn new(hook: &Hook) -> Result<Self, HookError> {
+        let address = || HookError::Address(visible(&hook.url.chars().take(100).collect::<String>()));
+        let url: Uri = hook.url.parse().map_err(|_| address())?;
+        let authority = url.authority().ok_or_else(address)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let fits = match url.scheme_str() {
+            Some("https") => !host.is_empty(),
+            Some("http") => here,
+            _ => false,
+        };
+        if !fits || authority.as_str().contains('@') || hook.url.len() > URL_MAX {
+            return Err(address());
+        }
+        let secret = hook.secret.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
+        let secret = secret.filter(|raw| (24..=64).contains(&raw.len())).ok_or(HookError::Secret)?;
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(file) = &hook.ca_file {
+            let bad = || HookError::Certificates(file.clone());
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|_| bad())? {
+                roots.add(certificate.map_err(|_| bad())?).map_err(|_| bad())?;
+            }
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = versions.map_err(|_| HookError::Secret)?.with_root_certificates(roots).with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
+        Ok(Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, &secret), http })
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// The same for the same change and receiver, however often it is sent.
+    pub(super) fn id(&self, index: u64) -> String {
+        let name = artifact::Digest::of(format!("{index} {}", self.url).as_bytes()).hex();
+        format!("msg_{}", &name[..32])
+    }
+
+    /// Sends once. Anything but a 2xx answer in time is an error; a redirection is not followed.
+    pub(super) async fn send(&self, id: &str, at: Timestamp, body: &str) -> Result<(), &'static str> {
+        let seconds = at.as_millis() / 1000;
+        let tag = hmac::sign(&self.key, format!("{id}.{seconds}.{body}").as_bytes());
+        let request = Request::post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("wetink/", env!("CARGO_PKG_VERSION")))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", seconds)
+            .header("webhook-signature", format!("v1,{}", STANDARD.encode(tag.as_ref())))
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .map_err(|_| "the request cannot be made")?;
+        match tokio::time::timeout(ANSWER, self.http.request(request)).await {
+            // What it says besides is not read: the connection is dropped with it.
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
+            Ok(Ok(_)) => Err("the receiver did not take it"),
+            Ok(Err(_)) => Err("the receiver cannot be reached"),
+            Err(_) => Err("the receiver did not answer in time"),
+        }
+    }
+}

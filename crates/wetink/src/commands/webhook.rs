@@ -1,0 +1,53 @@
+//! Who is told when a proposal changes its state.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::exit::{Exit, Failure};
+use crate::home::Home;
+use crate::person::Terminal;
+
+#[derive(Subcommand)]
+pub(crate) enum WebhookCommand {
+    /// Add a receiver. Prints the secret that it verifies signatures with, this once.
+    Add {
+        /// `https://HOST/PATH`, or `http://` on this machine.
+        url: String,
+        /// Certificates that the receiver's chain may end at besides the usual ones (PEM).
+        #[arg(long)]
+        ca_file: Option<PathBuf>,
+    },
+    /// Receivers.
+    List,
+    /// Take a receiver out.
+    Remove {
+        /// Its address.
+        url: String,
+    },
+}
+
+const NEXT: &str = "it takes effect when the gateway is started next";
+
+pub(crate) fn run(terminal: &Terminal, home: &Home, command: WebhookCommand) -> Result<()> {
+    home.prepare()?;
+    let file = home.webhooks();
+    let usage = |error: desk::HookError| Failure::of(Exit::Usage, error.to_string());
+    match command {
+        WebhookCommand::Add { url, ca_file } => {
+            let ca_file = ca_file.map(std::fs::canonicalize).transpose()?;
+            let secret = desk::add_hook(&file, &url, ca_file).map_err(usage)?;
+            terminal.print(&json!({ "url": url, "secret": secret }), || format!("{secret}\n{NEXT}"))
+        }
+        WebhookCommand::List => {
+            let urls: Vec<String> = desk::hooks(&file).map_err(usage)?.into_iter().map(|hook| hook.url).collect();
+            terminal.print(&urls, || urls.join("\n"))
+        }
+        WebhookCommand::Remove { url } => {
+            desk::remove_hook(&file, &url).map_err(usage)?;
+            terminal.print(&json!({ "removed": url }), || format!("removed; {NEXT}"))
+        }
+    }
+}
