@@ -63,6 +63,10 @@ fn signs(text: &str, all: &[Lexeme], draft: &mut Draft) {
 }
 
 fn hidden(text: &str, kind: Kind, all: &[Lexeme], draft: &mut Draft) {
+    // Most texts are plain, which one look at their bytes tells.
+    if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t' | b'\n')) {
+        return;
+    }
     let mut seen: [(usize, Option<(usize, char)>); 2] = [(0, None); 2];
     for lexeme in all {
         let Some(piece) = text.get(lexeme.start..lexeme.end) else { continue };
@@ -92,6 +96,9 @@ fn hidden(text: &str, kind: Kind, all: &[Lexeme], draft: &mut Draft) {
 }
 
 fn names(text: &str, all: &[Lexeme], draft: &mut Draft) {
+    if text.is_ascii() {
+        return;
+    }
     for lexeme in all.iter().filter(|l| matches!(l.token, Token::Name | Token::QuotedName)) {
         let Some(name) = text.get(lexeme.start..lexeme.end).filter(|n| !n.is_ascii()) else { continue };
         let scripts: BTreeSet<Script> = name.chars().filter_map(script).collect();

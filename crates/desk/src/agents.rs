@@ -137,6 +137,7 @@ impl Door for Desk {
             person: alive.person,
             task: alive.task,
             address: address.to_owned(),
+            bound_to: alive.bound_to,
         })
     }
 

@@ -25,6 +25,7 @@ mod tail;
 
 pub use config::{ConfigError, DeskConfig};
 pub use hooks::{Hook, HookError, add_hook, hooks, remove_hook};
+pub use intake::AgentKey;
 pub use intake::bridge::bridge;
 pub use link::{Link, LinkError};
 pub use review::plain;

@@ -489,8 +489,14 @@ impl People for Desk {
         self.carry_grant(grant).await
     }
 
-    async fn new_pass(&self, who: &Person, task: TaskId, minutes: u32) -> Result<NewPass, PersonError> {
-        self.make_pass(who, task, minutes).await
+    async fn new_pass(
+        &self,
+        who: &Person,
+        task: TaskId,
+        minutes: u32,
+        key: Option<String>,
+    ) -> Result<NewPass, PersonError> {
+        self.make_pass(who, task, minutes, key).await
     }
 
     async fn stop(&self, who: &Person, scope: String) -> Result<(), PersonError> {
@@ -535,7 +541,16 @@ impl Desk {
     }
 
     /// A new pass for an agent in an open task. Only its digest is kept.
-    async fn make_pass(&self, who: &Person, task: TaskId, minutes: u32) -> Result<NewPass, PersonError> {
+    async fn make_pass(
+        &self,
+        who: &Person,
+        task: TaskId,
+        minutes: u32,
+        key: Option<String>,
+    ) -> Result<NewPass, PersonError> {
+        if key.as_deref().is_some_and(|key| !intake::is_thumbprint(key)) {
+            return Err(person_error("malformed", "That is no key's thumbprint. `wetink key agent FILE` prints one."));
+        }
         let registry = self.fresh_registry().await?;
         let now = Timestamp::now();
         let scope = crate::hand_in::open_task(&registry, task, now);
@@ -549,7 +564,7 @@ impl Desk {
         let pass = crate::signin::random_token("wtp");
         let session = SessionId::random();
         let digest = artifact::Digest::of(pass.as_bytes());
-        let entry = lifecycle::draft::agent_enrolled(session, &scope, &who.name, digest, expires_at);
+        let entry = lifecycle::draft::agent_enrolled(session, &scope, &who.name, digest, expires_at, key.as_deref());
         self.record(vec![new_entry(entry)]).await?;
         Ok(NewPass { pass, task, agent: scope.agent, expires_at, url: format!("{}/mcp", self.inner.config.agents_url) })
     }

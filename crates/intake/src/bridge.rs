@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use self::post::Gateway;
+use crate::AgentKey;
 
 /// Longest line from the host, in bytes: what the gateway takes, and the line's end.
 const LINE_MAX: u64 = 2 * 1024 * 1024 + 2;
@@ -45,25 +46,26 @@ pub enum BridgeError {
     Line,
 }
 
-/// Bridges this process's stdin and stdout to the gateway at `url` until stdin ends.
+/// Bridges this process's stdin and stdout to the gateway at `url` until stdin ends. With a key each request proves that the
+/// pass, which is bound to it, is not a stolen one.
 ///
 /// # Errors
 /// If the address or pass cannot be used, or the host's pipe breaks. A gateway that is away is told to the host as an error
 /// of each request, not here.
-pub async fn bridge(url: &str, pass: &str) -> Result<(), BridgeError> {
-    run(url, pass, tokio::io::stdin(), tokio::io::stdout()).await
+pub async fn bridge(url: &str, pass: &str, key: Option<AgentKey>) -> Result<(), BridgeError> {
+    run(url, pass, key, tokio::io::stdin(), tokio::io::stdout()).await
 }
 
 /// [`bridge`] between any two pipes.
 ///
 /// # Errors
 /// As [`bridge`].
-pub async fn run<R, W>(url: &str, pass: &str, input: R, output: W) -> Result<(), BridgeError>
+pub async fn run<R, W>(url: &str, pass: &str, key: Option<AgentKey>, input: R, output: W) -> Result<(), BridgeError>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let gateway = Arc::new(Gateway::new(url, pass)?);
+    let gateway = Arc::new(Gateway::new(url, pass, key)?);
     let (lines, written) = mpsc::channel(AT_ONCE);
     let writer = tokio::spawn(write(output, written));
     let read = Forwarder { gateway, lines, at_once: Arc::new(Semaphore::new(AT_ONCE)), under_way: Arc::default() }

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use artifact::SessionId;
+use artifact::{SessionId, Timestamp};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -22,6 +23,7 @@ use wire::Refusal;
 use wire::api::{Principal, WAIT_MAX_S};
 
 use crate::address::{Addresses, only};
+use crate::dpop::{self, NotProved, Proofs};
 use crate::http::{in_our_words, refuse};
 use crate::{Door, IntakeConfig, Refused};
 
@@ -40,6 +42,7 @@ pub(crate) struct Gate<D> {
     shares: Shares,
     body_time: Duration,
     door_time: Duration,
+    proofs: Arc<Proofs>,
 }
 
 impl<D> Gate<D> {
@@ -51,6 +54,7 @@ impl<D> Gate<D> {
             shares: Shares { max: config.session_requests_max, held: Arc::default() },
             body_time: config.body_time,
             door_time: config.door_time,
+            proofs: Arc::default(),
         }
     }
 }
@@ -67,7 +71,16 @@ pub(crate) async fn agents<D: Door>(State(gate): State<Gate<D>>, request: Reques
                 Err(_) => refuse(Refusal::Unavailable),
             }
         }
-        Err(refused) => refuse(refused),
+        Err(NotAdmitted::Refused(refused)) => refuse(refused),
+        Err(NotAdmitted::Nonce) => {
+            let mut response = refuse(Refusal::NotAuthenticated);
+            let wanted = HeaderValue::from_static("DPoP error=\"use_dpop_nonce\", algs=\"EdDSA\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, wanted);
+            if let Ok(nonce) = HeaderValue::from_str(gate.proofs.nonce()) {
+                response.headers_mut().insert(dpop::NONCE, nonce);
+            }
+            response
+        }
     }
 }
 
@@ -92,7 +105,7 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-async fn admit<D: Door>(gate: &Gate<D>, request: Request) -> Result<(Request, Work), Refused> {
+async fn admit<D: Door>(gate: &Gate<D>, request: Request) -> Result<(Request, Work), NotAdmitted> {
     let (mut parts, body) = request.into_parts();
     if !gate.addresses.accept(&parts.uri, &parts.headers) {
         return Err(Refusal::OriginRefused.into());
@@ -101,13 +114,14 @@ async fn admit<D: Door>(gate: &Gate<D>, request: Request) -> Result<(Request, Wo
     if announced.is_some_and(|n| n > BODY_MAX as u64) {
         return Err(Refusal::TooLarge.into());
     }
-    let pass = pass(&parts.headers).ok_or(Refusal::NotAuthenticated)?;
+    let (scheme, pass) = pass(&parts.headers).ok_or(Refusal::NotAuthenticated)?;
     let all = Arc::clone(&gate.all).try_acquire_owned().map_err(|_| Refusal::SlowDown)?;
     let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let address = from.map_or_else(|| "local".to_owned(), |ConnectInfo(at)| at.ip().to_string());
     let who = tokio::time::timeout(gate.door_time, gate.door.authenticate(&pass, &address))
         .await
         .map_err(|_| Refusal::Unavailable)??;
+    proved(gate, scheme, &pass, &who, &parts)?;
     let share = gate.shares.take(who.session).ok_or(Refusal::SlowDown)?;
     let whole = tokio::time::timeout(gate.body_time, axum::body::to_bytes(body, BODY_MAX))
         .await
@@ -117,20 +131,63 @@ async fn admit<D: Door>(gate: &Gate<D>, request: Request) -> Result<(Request, Wo
     Ok((Request::from_parts(parts, Body::from(whole)), Work { _all: all, _share: share }))
 }
 
+/// A pass that is bound to a key is nothing without it, and one that is not is not dressed up as one.
+fn proved<D>(gate: &Gate<D>, scheme: Scheme, pass: &str, who: &Principal, parts: &Parts) -> Result<(), NotAdmitted> {
+    match (&who.bound_to, scheme) {
+        (None, Scheme::Bearer) => Ok(()),
+        (Some(key), Scheme::Dpop) => {
+            let asked = dpop::Asked { method: &parts.method, uri: &parts.uri, headers: &parts.headers, pass };
+            match gate.proofs.take(&asked, key, Timestamp::now()) {
+                Ok(()) => Ok(()),
+                Err(NotProved::Nonce) => Err(NotAdmitted::Nonce),
+                Err(NotProved::Wrong) => Err(Refused::from(Refusal::NotAuthenticated).into()),
+                Err(NotProved::Busy) => Err(Refused::from(Refusal::SlowDown).into()),
+            }
+        }
+        (None, Scheme::Dpop) | (Some(_), Scheme::Bearer) => Err(Refused::from(Refusal::NotAuthenticated).into()),
+    }
+}
+
+/// Why a request stays outside.
+enum NotAdmitted {
+    Refused(Refused),
+    /// Its proof lacks the value that the answer tells it (RFC 9449, section 8).
+    Nonce,
+}
+
+impl<T: Into<Refused>> From<T> for NotAdmitted {
+    fn from(refused: T) -> Self {
+        Self::Refused(refused.into())
+    }
+}
+
+/// How a pass is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Bearer,
+    Dpop,
+}
+
 /// Puts the principal where the pass was: nothing behind the gate has a use for it, and what is not there cannot be logged.
 fn know(parts: &mut Parts, who: Principal) {
     parts.headers.remove(AUTHORIZATION);
+    parts.headers.remove(dpop::HEADER);
     parts.headers.remove(COOKIE);
     parts.extensions.insert(who);
 }
 
-/// The pass of the one Authorization header; only there, never from a query or a cookie (RFC 6750, section 2.1).
-fn pass(headers: &HeaderMap) -> Option<String> {
+/// The pass of the one Authorization header; only there, never from a query or a cookie (RFC 6750, section 2.1; RFC 9449,
+/// section 7.1).
+fn pass(headers: &HeaderMap) -> Option<(Scheme, String)> {
     let (scheme, pass) = only(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Scheme::Bearer,
+        "dpop" => Scheme::Dpop,
+        _ => return None,
+    };
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
-    let fits =
-        scheme.eq_ignore_ascii_case("bearer") && !pass.is_empty() && pass.len() <= PASS_MAX && pass.chars().all(plain);
-    fits.then(|| pass.to_owned())
+    let fits = !pass.is_empty() && pass.len() <= PASS_MAX && pass.chars().all(plain);
+    fits.then(|| (scheme, pass.to_owned()))
 }
 
 fn too_large_or_cut(error: &axum::Error) -> Refused {
@@ -228,6 +285,7 @@ mod tests {
             person: "ada".to_owned(),
             task: artifact::TaskId::random(),
             address: "127.0.0.1".to_owned(),
+            bound_to: None,
         };
         let request = Request::post("/mcp").header(AUTHORIZATION, "Bearer wtk_secret").header(COOKIE, "wtk_secret");
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
@@ -237,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_is_one_plain_bearer_token() {
+    fn a_pass_is_one_plain_token() {
         let read = |values: &[&str]| {
             let mut headers = HeaderMap::new();
             for value in values {
@@ -245,8 +303,9 @@ mod tests {
             }
             pass(&headers)
         };
-        assert_eq!(read(&["Bearer wtk_abc-1"]).as_deref(), Some("wtk_abc-1"));
-        assert_eq!(read(&["bearer x"]).as_deref(), Some("x"));
+        assert_eq!(read(&["Bearer wtk_abc-1"]), Some((Scheme::Bearer, "wtk_abc-1".to_owned())));
+        assert_eq!(read(&["bearer x"]), Some((Scheme::Bearer, "x".to_owned())));
+        assert_eq!(read(&["DPoP x"]), Some((Scheme::Dpop, "x".to_owned())));
         let long = format!("Bearer {}", "x".repeat(PASS_MAX + 1));
         for bad in
             [&[][..], &["Basic x"], &["Bearer"], &["Bearer "], &["Bearer a b"], &["Bearer a", "Bearer b"], &[&long]]

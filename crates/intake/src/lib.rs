@@ -12,6 +12,7 @@ mod address;
 pub mod bridge;
 mod config;
 mod door;
+mod dpop;
 mod gate;
 mod http;
 mod mcp;
@@ -22,6 +23,7 @@ mod verbs;
 
 pub use config::{ConfigError, IntakeConfig};
 pub use door::{Door, Refused};
+pub use dpop::{AgentKey, AgentKeyError, is_thumbprint};
 pub use verbs::verbs;
 
 use axum::Router;

@@ -20,7 +20,7 @@ impl Host {
     fn start(url: String, pass: &'static str) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (read, write) = tokio::io::split(theirs);
-        let bridge = tokio::spawn(async move { intake::bridge::run(&url, pass, read, write).await });
+        let bridge = tokio::spawn(async move { intake::bridge::run(&url, pass, None, read, write).await });
         let (read, input) = tokio::io::split(ours);
         Self { input, output: BufReader::new(read).lines(), bridge }
     }
@@ -128,7 +128,7 @@ async fn what_goes_wrong_is_told_to_the_host() {
     let mut away = Host::start(format!("http://{free}"), PASS);
     away.say(numbered(1, "tools/list", json!({}))).await;
     assert!(away.hear().await["error"]["message"].as_str().unwrap().contains("does not answer"));
-    assert!(intake::bridge::run("http://gw.example", PASS, tokio::io::empty(), tokio::io::sink()).await.is_err());
+    assert!(intake::bridge::run("http://gw.example", PASS, None, tokio::io::empty(), tokio::io::sink()).await.is_err());
 }
 
 #[tokio::test]

@@ -138,7 +138,14 @@ pub fn expired(id: ProposalId, revision: u32, task: TaskId, cause: &str) -> Draf
 }
 
 /// An agent got a pass for a task.
-pub fn agent_enrolled(session: SessionId, task: &TaskScope, by: &str, pass: Digest, expires: Timestamp) -> Draft {
+pub fn agent_enrolled(
+    session: SessionId,
+    task: &TaskScope,
+    by: &str,
+    pass: Digest,
+    expires: Timestamp,
+    bound_to: Option<&str>,
+) -> Draft {
     let mut draft = draft(EventKind::AgentEnrolled, Role::Person, by);
     let entry = &mut draft.entry;
     entry.session = Some(session.to_string());
@@ -147,5 +154,8 @@ pub fn agent_enrolled(session: SessionId, task: &TaskScope, by: &str, pass: Dige
     entry.digests.insert("pass".into(), pass);
     entry.facts.insert("agent".into(), task.agent.clone());
     entry.facts.insert("expires".into(), expires.to_string());
+    if let Some(key) = bound_to {
+        entry.facts.insert("key".into(), key.to_owned());
+    }
     draft
 }

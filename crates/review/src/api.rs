@@ -74,6 +74,9 @@ pub(crate) struct PassRequest {
     pub task: TaskId,
     /// Until the pass ends.
     pub minutes: u32,
+    /// Thumbprint of the agent's key that the pass is bound to.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 /// Body of `stop`.
@@ -278,7 +281,7 @@ async fn passes<P: People>(
     Extension(who): Extension<Person>,
     Body(body): Body<PassRequest>,
 ) -> Answer<NewPass> {
-    Ok(Json(desk.people.new_pass(&who, body.task, body.minutes).await?))
+    Ok(Json(desk.people.new_pass(&who, body.task, body.minutes, body.key).await?))
 }
 
 async fn stop<P: People>(

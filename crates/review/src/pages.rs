@@ -319,7 +319,8 @@ async fn pass<P: People>(
     let form = Form::from(fields);
     let made = async {
         let minutes = form.get("minutes").parse().map_err(|_| error("malformed", "minutes is a whole number"))?;
-        desk.people.new_pass(&who, input::id(&id)?, minutes).await
+        let key = Some(form.get("key").to_owned()).filter(|key| !key.is_empty());
+        desk.people.new_pass(&who, input::id(&id)?, minutes, key).await
     };
     let pass = made.await.map_err(PageError::new(&who, format!("/tasks/{id}")))?;
     Ok(html::pass_page(&who, &pass, Timestamp::now()))

@@ -135,12 +135,13 @@ pub trait People: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<GrantToSign, PersonError>> + Send;
     /// Hands a signed grant to the guard.
     fn grant(&self, who: &Person, grant: SignedGrant) -> impl Future<Output = Result<(), PersonError>> + Send;
-    /// A new agent pass for an open task; it cannot be shown again.
+    /// A new agent pass for an open task; it cannot be shown again. `key`: thumbprint of the key it is bound to.
     fn new_pass(
         &self,
         who: &Person,
         task: TaskId,
         minutes: u32,
+        key: Option<String>,
     ) -> impl Future<Output = Result<NewPass, PersonError>> + Send;
     /// Presses stop for `all`, `task:<id>`, `target:<name>`, `agent:<name>` or `person:<name>`.
     fn stop(&self, who: &Person, scope: String) -> impl Future<Output = Result<(), PersonError>> + Send;

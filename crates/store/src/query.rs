@@ -181,8 +181,9 @@ impl Store {
     /// The session of the pass with this digest.
     pub fn session_by_pass(&self, pass: Digest) -> Result<Option<SessionRow>, StoreError> {
         let db = lock(&self.reader);
-        let mut statement =
-            db.prepare_cached("SELECT id, agent, person, task, expires_ms, ended_ms FROM sessions WHERE pass = ?1")?;
+        let mut statement = db.prepare_cached(
+            "SELECT id, agent, person, task, expires_ms, ended_ms, bound_to FROM sessions WHERE pass = ?1",
+        )?;
         statement.query_row([pass.hex()], |row| Ok(session(row))).optional()?.transpose()
     }
 
@@ -329,5 +330,6 @@ fn session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
         task: read(row, "task", "task id")?,
         expires_at: at(row, "expires_ms")?,
         ended_at: ended.map(|ms| Timestamp::from_millis(ms.unsigned_abs())),
+        bound_to: row.get("bound_to")?,
     })
 }

@@ -1,5 +1,5 @@
 /// Layout version; another one means: drop everything and fold the log again.
-pub(crate) const VERSION: i64 = 3;
+pub(crate) const VERSION: i64 = 4;
 
 pub(crate) const TABLES: &str = "
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL) STRICT;
@@ -28,7 +28,7 @@ CREATE TABLE vouched (task TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (task
 
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY, pass TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, person TEXT NOT NULL, task TEXT NOT NULL,
-    created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, ended_ms INTEGER
+    created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, ended_ms INTEGER, bound_to TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE entries (

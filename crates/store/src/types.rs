@@ -82,6 +82,8 @@ pub struct SessionRow {
     pub expires_at: Timestamp,
     /// When it was ended, if it was.
     pub ended_at: Option<Timestamp>,
+    /// Thumbprint of the key that its pass is bound to.
+    pub bound_to: Option<String>,
 }
 
 /// One log entry, for the audit page.

@@ -243,6 +243,9 @@ enum Command {
         /// The agent's pass.
         #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
         token: Option<String>,
+        /// File with the key that the pass is bound to.
+        #[arg(long, env = "WETINK_AGENT_KEY", value_name = "FILE")]
+        agent_key: Option<PathBuf>,
     },
     /// Shell completion.
     Completion {
@@ -339,11 +342,19 @@ enum TaskCommand {
         /// How long it lives.
         #[arg(long, default_value_t = 60)]
         minutes: u32,
+        /// Thumbprint of the agent's key that the pass is bound to (`wetink key agent` makes one).
+        #[arg(long, value_name = "THUMBPRINT")]
+        agent_key: Option<String>,
     },
 }
 
 #[derive(Subcommand)]
 enum KeyCommand {
+    /// Make a key for an agent's side, to which passes can be bound. Prints its thumbprint.
+    Agent {
+        /// A new file for the key.
+        file: PathBuf,
+    },
     /// Enroll the first key with the token that `wetink up` printed.
     Enroll {
         /// Your name.
@@ -505,7 +516,7 @@ async fn run(cli: Cli) -> Result<()> {
             terminal.print(&text, || text.clone())
         }
         Command::Connect { host, task: Some(task), minutes } => {
-            let pass = grant::pass(&terminal, task, minutes).await?;
+            let pass = grant::pass(&terminal, task, minutes, None).await?;
             let text = connect::with_pass(&host, &pass)?;
             terminal.print(&text, || text.clone())
         }
@@ -553,10 +564,11 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Task(TaskCommand::Close { task }) => {
             grant::simple(&terminal, GrantRequest::CloseTask { task }, "the task is closed").await
         }
-        Command::Task(TaskCommand::Pass { task, minutes }) => {
-            let pass = grant::pass(&terminal, task, minutes).await?;
+        Command::Task(TaskCommand::Pass { task, minutes, agent_key }) => {
+            let pass = grant::pass(&terminal, task, minutes, agent_key).await?;
             terminal.print(&pass, || pass.pass.clone())
         }
+        Command::Key(KeyCommand::Agent { file }) => roles::agent_key(&terminal, &file),
         Command::Key(KeyCommand::Enroll { person, token }) => roles::enroll(&terminal, &home, &person, &token),
         Command::Key(KeyCommand::List) => grant::list(&terminal, "keys").await,
         Command::Key(KeyCommand::Grant { person, public_key, roles }) => {
@@ -608,7 +620,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Stop { scope } => grant::stop(&terminal, &scope).await,
         Command::Resume { scope } => grant::simple(&terminal, GrantRequest::Resume { scope }, "resumed").await,
         Command::Store(StoreCommand::Rebuild) => roles::rebuild(&terminal, &home).await,
-        Command::Mcp { token } => roles::mcp(&agents_server, token).await,
+        Command::Mcp { token, agent_key } => roles::mcp(&agents_server, token, agent_key.as_deref()).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "wetink", &mut std::io::stdout());
             Ok(())

@@ -324,4 +324,6 @@ pub struct Principal {
     pub task: TaskId,
     /// Network address, as seen by the listener.
     pub address: String,
+    /// Thumbprint of the key (RFC 7638) that each request must prove to hold; none for a pass that is enough by itself.
+    pub bound_to: Option<String>,
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
+use artifact::Timestamp;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use axum::http::{Request, Uri};
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::BridgeError;
+use crate::{AgentKey, dpop};
 
 /// Longest message from the gateway, in bytes.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
@@ -27,14 +29,18 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 pub(super) struct Gateway {
     authority: String,
     addresses: Vec<SocketAddr>,
-    bearer: HeaderValue,
+    authorization: HeaderValue,
+    pass: String,
+    key: Option<AgentKey>,
+    /// What the gateway wants proofs to hold.
+    nonce: Mutex<Option<String>>,
     /// What `initialize` agreed on, for hosts of the revisions that have it.
     agreed: Mutex<Option<HeaderValue>>,
 }
 
 impl Gateway {
     /// The gateway at `url`, which must be on this machine: over plain HTTP a pass goes no further. No name is looked up.
-    pub(super) fn new(url: &str, pass: &str) -> Result<Self, BridgeError> {
+    pub(super) fn new(url: &str, pass: &str, key: Option<AgentKey>) -> Result<Self, BridgeError> {
         let refused = || BridgeError::Address(url.chars().take(100).map(artifact::visible_char).collect());
         let uri: Uri = url.parse().map_err(|_| refused())?;
         let authority = uri.authority().ok_or_else(refused)?;
@@ -51,18 +57,35 @@ impl Gateway {
         if !ips.iter().all(IpAddr::is_loopback) {
             return Err(refused());
         }
-        let mut bearer = HeaderValue::try_from(format!("Bearer {pass}")).map_err(|_| BridgeError::Pass)?;
-        bearer.set_sensitive(true);
+        let scheme = if key.is_some() { "DPoP" } else { "Bearer" };
+        let mut authorization = HeaderValue::try_from(format!("{scheme} {pass}")).map_err(|_| BridgeError::Pass)?;
+        authorization.set_sensitive(true);
         Ok(Self {
             authority: authority.to_string(),
             addresses: ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect(),
-            bearer,
+            authorization,
+            pass: pass.to_owned(),
+            key,
+            nonce: Mutex::new(None),
             agreed: Mutex::new(None),
         })
     }
 
     /// Posts `message` and hands every message of the answer on. The error is a sentence for the host.
     pub(super) async fn post(&self, message: &Value, lines: &mpsc::Sender<Value>) -> Result<(), String> {
+        let mut tries = 0..2;
+        loop {
+            match self.once(message, lines, tries.next().is_some_and(|n| n == 0)).await {
+                Ok(true) => return Ok(()),
+                // The gateway told what its proofs must hold; the message itself was not looked at.
+                Ok(false) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// False if it is to be sent once more.
+    async fn once(&self, message: &Value, lines: &mpsc::Sender<Value>, again: bool) -> Result<bool, String> {
         let away = |_| format!("the gateway at {} does not answer; is `wetink up` running?", self.authority);
         let stream = TcpStream::connect(self.addresses.as_slice()).await.map_err(|e| away(e.to_string()))?;
         let (mut sender, connection) =
@@ -70,7 +93,12 @@ impl Gateway {
         let request = self.request(message).map_err(|_| "the message cannot be sent".to_owned())?;
         let exchange = async {
             let response = sender.send_request(request).await.map_err(|e| away(e.to_string()))?;
-            self.answer(message, response, lines).await
+            let nonce = response.headers().get(dpop::NONCE).and_then(|nonce| nonce.to_str().ok());
+            if let (true, Some(nonce)) = (again && self.key.is_some(), nonce) {
+                *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.to_owned());
+                return Ok(false);
+            }
+            self.answer(message, response, lines).await.map(|()| true)
         };
         // Both in one future: dropping it cuts the connection, and so cancels the request.
         tokio::pin!(connection);
@@ -84,9 +112,15 @@ impl Gateway {
     fn request(&self, message: &Value) -> Result<Request<Full<Bytes>>, axum::http::Error> {
         let mut request = Request::post("/mcp")
             .header(HOST, &self.authority)
-            .header(AUTHORIZATION, &self.bearer)
+            .header(AUTHORIZATION, &self.authorization)
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json, text/event-stream");
+        if let Some(key) = &self.key {
+            let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let url = format!("http://{}/mcp", self.authority);
+            let proof = key.prove("POST", &url, &self.pass, nonce.as_deref(), Timestamp::now());
+            request = request.header(dpop::HEADER, proof);
+        }
         let (method, params) = (message["method"].as_str().unwrap_or_default(), &message["params"]);
         match params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str() {
             Some(version) => {
@@ -219,7 +253,7 @@ mod tests {
     #[test]
     fn a_pass_goes_to_this_machine_only() {
         for good in ["http://127.0.0.1:7117", "http://127.9.9.9:1/", "http://[::1]:7117", "http://localhost:7117"] {
-            assert!(Gateway::new(good, "wtk_x").is_ok(), "{good}");
+            assert!(Gateway::new(good, "wtk_x", None).is_ok(), "{good}");
         }
         for bad in [
             "https://127.0.0.1:7117",
@@ -233,9 +267,9 @@ mod tests {
             "127.0.0.1:7117",
             "",
         ] {
-            assert!(matches!(Gateway::new(bad, "wtk_x"), Err(BridgeError::Address(_))), "{bad}");
+            assert!(matches!(Gateway::new(bad, "wtk_x", None), Err(BridgeError::Address(_))), "{bad}");
         }
-        assert!(matches!(Gateway::new("http://127.0.0.1:1", "a\r\nX: y"), Err(BridgeError::Pass)));
+        assert!(matches!(Gateway::new("http://127.0.0.1:1", "a\r\nX: y", None), Err(BridgeError::Pass)));
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl TestDoor {
             person: "ada".to_owned(),
             task: TaskId::random(),
             address: String::new(),
+            bound_to: None,
         };
         Self {
             people: Arc::new([(PASS, principal("robin")), (OTHER, principal("other"))]),

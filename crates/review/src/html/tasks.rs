@@ -85,7 +85,7 @@ fn open_form(overview: &Overview) -> Markup {
                         label { "Agent" input name="agent" type="text" required maxlength="60" autocomplete="off"; }
                         label { "Target" select name="target" required {
                             @for target in &overview.registry.targets { option { (line(&target.registration.name)) } } } }
-                        label { "Minutes until it ends" input name="minutes" type="number" min="1" max="10080" value="240" required; }
+                        label { "Minutes until it ends" input name="minutes" type="number" min="1" max="1440" value="240" required; }
                         label { "Most rows of one run" input name="rows_per_run" type="number" min="0" value="100" required; }
                         label { "Most rows of all runs" input name="rows_total" type="number" min="0" value="1000" required; }
                     }
@@ -122,7 +122,8 @@ pub(crate) fn task_page(who: &Person, task: &TaskView, now: Timestamp) -> Markup
                     h2 { "A pass for the agent" }
                     p { "With it the agent can propose and collect what you release. It opens nothing else, and ends by itself." }
                     form.inline method="post" action={ "/tasks/" (line(id)) "/pass" } {
-                        label { "Minutes" input name="minutes" type="number" min="1" max="10080" value="240" required; }
+                        label { "Minutes" input name="minutes" type="number" min="1" max="1440" value="240" required; }
+                        label { "Thumbprint of the agent's key (optional)" input name="key" type="text" maxlength="43" autocomplete="off" spellcheck="false"; }
                         button.primary type="submit" { "Make a pass" }
                     }
                 }

@@ -212,9 +212,9 @@ pub(crate) async fn task_new(terminal: &Terminal, request: GrantRequest) -> Resu
 }
 
 /// A pass for an agent.
-pub(crate) async fn pass(terminal: &Terminal, task: TaskId, minutes: u32) -> Result<NewPass> {
+pub(crate) async fn pass(terminal: &Terminal, task: TaskId, minutes: u32, key: Option<String>) -> Result<NewPass> {
     let client = terminal.sign_in().await?;
-    client.post("/api/v1/passes", &serde_json::json!({ "task": task, "minutes": minutes })).await
+    client.post("/api/v1/passes", &serde_json::json!({ "task": task, "minutes": minutes, "key": key })).await
 }
 
 /// Anything else that is a signed statement and nothing more.

@@ -202,11 +202,24 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The bridge for hosts that speak MCP over standard input and output.
-pub(crate) async fn mcp(agents: &str, token: Option<String>) -> Result<()> {
+pub(crate) async fn mcp(agents: &str, token: Option<String>, key: Option<&Path>) -> Result<()> {
     let pass = token.ok_or_else(|| {
         Failure::of(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)")
     })?;
-    desk::bridge(agents, &pass).await.map_err(|error| Failure::of(Exit::Error, error.to_string()))
+    let key = key.map(desk::AgentKey::read).transpose().map_err(|error| Failure::of(Exit::Usage, error.to_string()))?;
+    desk::bridge(agents, &pass, key).await.map_err(|error| Failure::of(Exit::Error, error.to_string()))
+}
+
+/// A key for an agent's side, to which passes can be bound.
+pub(crate) fn agent_key(terminal: &Terminal, file: &Path) -> Result<()> {
+    let key = desk::AgentKey::make(file).map_err(|error| Failure::of(Exit::Usage, error.to_string()))?;
+    let thumbprint = key.thumbprint();
+    terminal.print(&serde_json::json!({ "thumbprint": thumbprint }), || {
+        format!(
+            "{thumbprint}\n  bind a pass to it: wetink task pass TASK --agent-key {thumbprint}\n  and use it: wetink mcp --agent-key {}",
+            file.display()
+        )
+    })
 }
 
 /// The gateway on a laptop.
