@@ -87,6 +87,8 @@ codes! {
     UnknownFunction "unknown_function" High true "A function that the target's schema does not have.";
     AmbiguousName "ambiguous_name" High true "A name with a dot, a star or hidden characters in it, which cannot be told apart from another in the effect.";
     Parameter "parameter" High true "A parameter without a value, or a value without a parameter.";
+    SecretInside "secret_inside" High false "What looks like a key, token or private key stands inside; everybody who sees the artifact sees it.";
+    MaskedValue "masked_value" Refuse true "A token that a release put in the place of a masked value is used as if it were the value.";
     NotFromRequest "not_from_request" High false "A value, or what is done, that does not come from the person's request.";
     UserType "user_type" Caution false "A type defined by users; converting to it may run their checks.";
     UserOperator "user_operator" High true "An operator that is not one of the server's own; it may run any function.";

@@ -13,6 +13,7 @@ mod lexer;
 pub mod mariadb;
 pub mod postgresql;
 pub mod provenance;
+mod secrets;
 mod sentence;
 mod sibling;
 pub mod sqlite;
@@ -80,6 +81,7 @@ pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
         if draft.is_understood() {
             draft.all_parameters_are_used();
         }
+        secrets::masks(artifact.text(), &mut draft);
     }
     draft.finish()
 }

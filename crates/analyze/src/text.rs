@@ -4,7 +4,7 @@ use artifact::{Artifact, Kind, has_hidden, visible};
 
 use crate::draft::{Draft, quoted};
 use crate::lexer::{Lexeme, Token, lexemes};
-use crate::{Code, MAX_NESTING, MAX_PARSED_BYTES, MAX_REVIEWABLE_LINES};
+use crate::{Code, MAX_NESTING, MAX_PARSED_BYTES, MAX_REVIEWABLE_LINES, secrets};
 
 /// Most operator signs in a row, comments included.
 const MAX_SIGNS: usize = 1000;
@@ -27,6 +27,7 @@ pub(crate) fn check(artifact: &Artifact, draft: &mut Draft) {
     hidden(text, artifact.kind(), &all, draft);
     names(text, &all, draft);
     trailing(text, &all, draft);
+    secrets::check(text, &all, draft);
 }
 
 fn depth(text: &str, all: &[Lexeme], draft: &mut Draft) {

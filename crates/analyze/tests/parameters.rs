@@ -94,3 +94,29 @@ fn siblings_differ_in_their_values() {
         assert_eq!(differences(kind, &old, &new), [("\"a b\"".to_owned(), "\"c\"".to_owned())]);
     }
 }
+
+#[test]
+fn a_masked_value_is_never_written_back() {
+    let mask = "masked_0123456789ab";
+    for (kind, _, _) in KINDS {
+        for sql in [
+            format!("UPDATE orders SET status = '{mask}' WHERE id = 1"),
+            format!("UPDATE orders SET status = 'x' WHERE status = '{mask}'"),
+            format!("INSERT INTO orders (status) VALUES ('a {mask} b')"),
+        ] {
+            let analysis = of(kind, &sql);
+            assert!(analysis.has(Code::MaskedValue) && !analysis.understood, "{kind} {sql}");
+        }
+        let text = Parameter { of: ParameterType::Text, value: Some(mask.into()) };
+        let first = KINDS.iter().find(|(known, _, _)| *known == kind).unwrap().1;
+        let bound = compose(&[text], &format!("UPDATE orders SET status = {first} WHERE id = 1")).unwrap();
+        assert!(of(kind, &bound).has(Code::MaskedValue), "{kind}");
+        for fine in [
+            format!("SELECT id FROM orders WHERE status = '{mask}'"),
+            "UPDATE orders SET status = 'masked_' WHERE id = 1".to_owned(),
+            "UPDATE orders SET status = 'masked_0123456789AB' WHERE id = 1".to_owned(),
+        ] {
+            assert!(of(kind, &fine).understood, "{kind} {fine}: {:?}", of(kind, &fine).findings);
+        }
+    }
+}
