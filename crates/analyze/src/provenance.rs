@@ -23,10 +23,13 @@ pub use statement::call_of;
 use roles::{Family, family, identifiers, is_identifier, role};
 use words::Words;
 
-/// Longest text of one source that is looked at, in bytes. What is beyond it counts as not found.
+/// Longest text of one source that is looked at, in bytes. What is beyond it counts as not found, and as asking for any step.
 const SOURCE_MAX: usize = 256 * 1024;
 /// Most values of one call that are traced; a call with more is an alarm as a whole.
 const VALUES_MAX: usize = 500;
+
+/// Most passages of one source that are looked at one by one.
+const PASSAGES_MAX: usize = 100;
 
 /// One value of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,8 +167,17 @@ impl<'a> Tracer<'a> {
     fn new(ground: &Ground<'a>) -> Self {
         let seen = ground.results.iter().map(|source| {
             let text = words::cut(source.text, SOURCE_MAX);
-            let found = passages(text);
-            let asks = found.iter().filter_map(|passage| family(passage)).collect();
+            let mut found = passages(text);
+            // So many that one more would not be noticed: then all of it asks.
+            if found.len() > PASSAGES_MAX {
+                found = vec![text.to_owned()];
+            }
+            // What was not looked at may ask for anything.
+            let asks = if text.len() < source.text.len() {
+                vec![Family::Remove, Family::Book]
+            } else {
+                found.iter().filter_map(|passage| family(passage)).collect()
+            };
             let passages = found
                 .iter()
                 .flat_map(|passage| words::readings(passage))

@@ -1,6 +1,6 @@
 //! Results that are lists of things with fields, as tools print them (YAML, JSON, one field a line).
 
-use super::words::Words;
+use super::words::{Words, count};
 
 /// A thing and its fields in order. Elements of a list are fields of the list's name.
 #[derive(Debug, Default)]
@@ -62,9 +62,10 @@ impl<'a> Records<'a> {
     /// One word names nothing: it is in every request by chance.
     pub(super) fn field_of_named(&self, text: &str, request: &Words) -> Option<&'a str> {
         let named = |record: &&Record<'a>| {
-            record.fields.iter().any(|(_, value)| (2..=12).contains(&Words::of(value).len()) && request.has(value))
+            record.fields.iter().any(|(_, value)| (2..=12).contains(&count(value)) && request.has(value))
         };
-        let is = |(_, value): &&(&'a str, &'a str)| Words::of(value).is(text);
+        let wanted = Words::of(text);
+        let is = |(_, value): &&(&'a str, &'a str)| wanted.is(value);
         self.0.iter().filter(named).find_map(|record| record.fields.iter().find(is)).map(|(name, _)| *name)
     }
 }

@@ -1,13 +1,18 @@
 //! Texts as words, compared the way a reader compares them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// A text's words in order, lower case, without the punctuation around them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Words(Vec<String>);
+pub(super) struct Words {
+    all: Vec<String>,
+    /// Where each word stands. Most values are not there at all, which one look tells.
+    places: HashMap<String, Vec<usize>>,
+}
 
 /// At most `most` bytes, ending at a character.
 pub(super) fn cut(text: &str, most: usize) -> &str {
@@ -34,30 +39,43 @@ fn word(raw: &str) -> Option<String> {
     Some(trimmed.to_lowercase())
 }
 
+/// The words of a text.
+fn split(text: &str) -> Vec<String> {
+    // Signs that end a word in prose; what is part of addresses, numbers and names is not among them.
+    let ends = |c: char| c.is_whitespace() || ",;()[]{}<>\"|\\".contains(c);
+    text.split(ends).filter_map(word).collect()
+}
+
 impl Words {
     pub(super) fn of(text: &str) -> Self {
-        // Signs that end a word in prose; what is part of addresses, numbers and names is not among them.
-        let ends = |c: char| {
-            c.is_whitespace()
-                || matches!(c, ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | '"' | '|' | '\\')
-        };
-        Self(text.split(ends).filter_map(word).collect())
+        let all = split(text);
+        let mut places: HashMap<String, Vec<usize>> = HashMap::with_capacity(all.len());
+        for (at, word) in all.iter().enumerate() {
+            places.entry(word.clone()).or_default().push(at);
+        }
+        Self { all, places }
     }
 
     /// True if the words of `text` stand here next to each other. A text without words stands nowhere.
     pub(super) fn has(&self, text: &str) -> bool {
-        let wanted = Self::of(text).0;
-        !wanted.is_empty() && self.0.windows(wanted.len()).any(|window| window == wanted)
+        let wanted = split(text);
+        // Where the rarest of them stands is looked at, so that a text full of one word costs no more than another.
+        let places = |word: &String| self.places.get(word).map(Vec::as_slice).unwrap_or_default();
+        let rarest = wanted.iter().enumerate().min_by_key(|(_, word)| places(word).len());
+        let Some((offset, word)) = rarest else { return false };
+        let starts = places(word).iter().filter_map(|at| at.checked_sub(offset));
+        starts.into_iter().any(|at| self.all.get(at..at + wanted.len()).is_some_and(|here| here == wanted))
     }
 
     /// True if they are the words of `text` and no others.
     pub(super) fn is(&self, text: &str) -> bool {
-        !self.0.is_empty() && self.0 == Self::of(text).0
+        !self.all.is_empty() && self.all == split(text)
     }
+}
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
+/// How many words a text has.
+pub(super) fn count(text: &str) -> usize {
+    split(text).len()
 }
 
 /// A text with the line breaks that a printed string holds as two characters.
