@@ -36,6 +36,7 @@ const MEASURES: &[Measure] = &[
         runs: &[&["-p", "wetink", "--test", "intent", "attacks_are_red_and_honest_calls_are_not"]],
         size: None,
     },
+    Measure { name: "leaks", runs: &[&["-p", "wetink", "--test", "leaks", "no_credential_is_anywhere"]], size: None },
     Measure {
         name: "lock",
         runs: &[&["-p", "wetink", "--test", "sql", "a_weaker_effect_holds"]],
