@@ -27,6 +27,11 @@ const MEASURES: &[Measure] = &[
         size: Some(("WETINK_POINTS", "200")),
     },
     Measure {
+        name: "detectors",
+        runs: &[&["-p", "analyze", "--lib", "precision_and_recall"]],
+        size: Some(("WETINK_VALUES", "200000")),
+    },
+    Measure {
         name: "hostile",
         runs: &[&["-p", "wetink", "--test", "hostile", "a_hostile_desk_gets_nothing"]],
         size: None,

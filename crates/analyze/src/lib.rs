@@ -7,6 +7,7 @@
 //!
 //! Read [`postgresql`] first; [`sqlite`] is the same question put to the engine itself.
 
+mod detect;
 mod draft;
 mod finding;
 mod lexer;
@@ -23,6 +24,7 @@ use artifact::catalog::Catalog;
 use artifact::{Artifact, Effect, Kind};
 use serde::{Deserialize, Serialize};
 
+pub use detect::{Sensitive, detect};
 pub use finding::{Code, Finding, Severity};
 pub use lexer::{Literal, literals};
 pub use sentence::headline;

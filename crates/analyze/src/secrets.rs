@@ -90,6 +90,11 @@ pub(crate) fn masks(text: &str, draft: &mut Draft) {
     }
 }
 
+/// Whether the text holds what looks like a secret.
+pub(crate) fn holds(text: &str) -> bool {
+    !found(text).is_empty()
+}
+
 /// Where something begins, and what it looks like.
 fn found(piece: &str) -> Vec<(usize, &'static str)> {
     let mut out = Vec::new();

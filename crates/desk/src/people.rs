@@ -189,6 +189,20 @@ fn not_taken(error: NotTaken) -> PersonError {
 }
 
 /// Rows that can be put back, as the entry that settled the run says.
+/// Rows of a column that are looked at.
+const LOOKED_AT: usize = 500;
+
+/// What a column that nobody labelled looks like by its values, as a label; none if they look like nothing.
+fn looks_like(result: &wire::order::ResultSet, column: usize) -> Option<String> {
+    let cells = result.rows.iter().take(LOOKED_AT).filter_map(|row| row.get(column)?.as_deref());
+    let mut seen: Vec<lifecycle::Sensitive> = cells.flat_map(lifecycle::detect).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    let names: Vec<&str> = seen.iter().map(|kind| kind.as_str()).collect();
+    let label = if seen.contains(&lifecycle::Sensitive::Secret) { "secret" } else { "personal" };
+    (!seen.is_empty()).then(|| format!("{label} (looks like {})", names.join(", ")))
+}
+
 fn kept_rows(body: &str) -> Option<u64> {
     let entry = Entry::parse(body.as_bytes()).ok().filter(|entry| entry.event == EventKind::Settled)?;
     entry.facts.get("undo")?.parse().ok()
@@ -416,7 +430,15 @@ impl People for Desk {
                 _ => "plain".to_owned(),
             }
         };
-        let labels = result.columns.iter().map(|c| label(c.origin.as_ref())).collect();
+        let labels = result
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let label = label(column.origin.as_ref());
+                if label == "plain" { looks_like(&result, at).unwrap_or(label) } else { label }
+            })
+            .collect();
         Ok(HeldView {
             proposal: row.id,
             revision: row.revision,

@@ -254,3 +254,38 @@ fn an_address_that_a_result_brought_in_is_told_to_the_person() {
     assert!(!red("UPDATE orders SET status = 'c7@example.com' WHERE id = 9"));
     assert!(red("UPDATE orders SET status = 'c8@example.com' WHERE id = 9"));
 }
+
+#[test]
+fn a_column_that_nobody_labelled_is_looked_at() {
+    let machine = Machine::start();
+    machine.furnish();
+    let file = machine.path("people.db");
+    let db = rusqlite::Connection::open(&file).unwrap();
+    db.execute_batch(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, reach TEXT, note TEXT);
+         INSERT INTO people VALUES (1, 'ada@example.com', 'tall'), (2, 'bo@example.com', 'DE89370400440532013000')",
+    )
+    .unwrap();
+    let address = format!("sqlite:{}", file.display());
+    assert!(machine.person(&["target", "add", "people", &address], "").0);
+    let scope = ["--may", "read main.people", "--may", "update main.people"];
+    let task = [&["task", "new", "Look", "--agent", "robin", "--target", "people"], &scope[..]].concat();
+    assert!(machine.person(&task, "").0);
+    let tasks = machine.json(&["task", "list"], "", None);
+    let statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
+    let ours = statements
+        .filter(|s| s.contains("\ntarget: people "))
+        .find_map(|s| s.lines().find_map(|l| l.strip_prefix("task: ")));
+    let pass = machine.json(&["task", "pass", ours.unwrap()], "", None)["pass"].as_str().unwrap().to_owned();
+    let sql = "SELECT id, reach, note FROM people";
+    let proposal = machine.json(&["propose", "--target", "people", "--purpose", "look"], sql, Some(&pass));
+    let id = proposal["proposal_id"].as_str().unwrap();
+    assert!(machine.person(&["approve", id], "").0);
+    let run = machine.json(&["show", id], "", None)["run"].as_str().unwrap().to_owned();
+    let held = machine.json(&["result", "show", &run], "", None);
+    assert_eq!(
+        held["labels"],
+        serde_json::json!(["plain", "personal (looks like e-mail)", "personal (looks like IBAN)"]),
+        "{held}"
+    );
+}

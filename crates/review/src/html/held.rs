@@ -49,9 +49,9 @@ pub(crate) fn held_page(who: &Person, held: &HeldView) -> Markup {
                                             span.data { (marked(cut(&column.name, CELL_MAX).0)) }
                                             span class={ "label " (class_of(label)) } { (marked(label)) }
                                             select name={ "col-" (i) } aria-label={ "Column " (i + 1) } {
-                                                option value="" selected[!matches!(label, "plain" | "personal")] { "withhold" }
-                                                option value="mask" selected[label == "personal"] { "mask" }
-                                                option value="show" selected[label == "plain"] { "show" }
+                                                option value="" selected[class_of(label) == "secret"] { "withhold" }
+                                                option value="mask" selected[class_of(label) == "personal"] { "mask" }
+                                                option value="show" selected[class_of(label) == "plain-label"] { "show" }
                                             }
                                         }
                                     }
@@ -89,6 +89,8 @@ fn class_of(label: &str) -> &'static str {
     match label {
         "plain" => "plain-label",
         "personal" => "personal",
+        // What nobody labelled and looks like it.
+        guessed if guessed.starts_with("personal (") => "personal",
         _ => "secret",
     }
 }

@@ -1,0 +1,336 @@
+//! What a value looks like, whatever its column is called: contact data, payment data, secrets. For the person who releases a
+//! result; it decides nothing by itself.
+
+use crate::secrets;
+
+/// Longest text looked at, in bytes.
+const TEXT_MAX: usize = 64 * 1024;
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sensitive {
+    /// A mail address.
+    Email,
+    /// A telephone number with its country (E.164).
+    Phone,
+    /// A payment card's number (ISO/IEC 7812, with its check digit).
+    Card,
+    /// A bank account (ISO 13616, with its check digits).
+    Iban,
+    /// A social security number of the United States.
+    Ssn,
+    /// A key, token or private key.
+    Secret,
+}
+
+impl Sensitive {
+    /// Its name for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "e-mail",
+            Self::Phone => "phone",
+            Self::Card => "card",
+            Self::Iban => "IBAN",
+            Self::Ssn => "social security number",
+            Self::Secret => "key or token",
+        }
+    }
+}
+
+/// Everything that stands in the text, each kind once, in the order of [`Sensitive`].
+pub fn detect(text: &str) -> Vec<Sensitive> {
+    let mut end = text.len().min(TEXT_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = &text[..end];
+    let mut seen = Vec::new();
+    let mut add = |what: Sensitive, is: bool| {
+        if is {
+            seen.push(what);
+        }
+    };
+    add(Sensitive::Email, text.contains('@') && emails(text));
+    // Anything else needs digits, except for secrets.
+    if text.bytes().filter(u8::is_ascii_digit).count() >= 8 {
+        let runs = digit_runs(text);
+        add(Sensitive::Phone, runs.iter().any(|run| is_phone(run)));
+        add(Sensitive::Card, runs.iter().any(|run| is_card(run)));
+        add(Sensitive::Iban, ibans(text));
+        add(Sensitive::Ssn, runs.iter().any(|run| is_ssn(run)));
+    }
+    add(Sensitive::Secret, secrets::holds(text));
+    seen
+}
+
+fn emails(text: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c);
+    text.match_indices('@').any(|(at, _)| {
+        let local = text[..at].chars().rev().take_while(|c| part(*c)).count();
+        let host: String =
+            text[at + 1..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
+        let host = host.trim_end_matches(['.', '-']);
+        let end = host.rsplit('.').next().unwrap_or_default();
+        (1..=64).contains(&local)
+            && host.contains('.')
+            && !host.starts_with('.')
+            && !host.contains("..")
+            && end.len() >= 2
+            && end.bytes().all(|b| b.is_ascii_alphabetic())
+    })
+}
+
+/// Runs of digits with single blanks, dashes, dots or brackets between them, and a plus before; not inside of words.
+fn digit_runs(text: &str) -> Vec<&str> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let starts =
+            bytes[at].is_ascii_digit() || (bytes[at] == b'+' && bytes.get(at + 1).is_some_and(u8::is_ascii_digit));
+        if !starts || (at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || matches!(bytes[at - 1], b'.' | b'_' | b'-')))
+        {
+            at += 1;
+            continue;
+        }
+        let from = at;
+        let mut last = at;
+        while at < bytes.len() {
+            match bytes[at] {
+                b if b.is_ascii_digit() => last = at + 1,
+                b'+' if at == from => {}
+                b' ' | b'-' | b'.' | b'(' | b')' | b'/' if at - last < 2 => {}
+                _ => break,
+            }
+            at += 1;
+        }
+        let inside = bytes.get(last).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+        // The ends are ASCII, so they are characters' ends.
+        if let (false, Some(run)) = (inside, text.get(from..last)) {
+            out.push(run);
+        }
+        at = at.max(from + 1);
+    }
+    out
+}
+
+fn digits(run: &str) -> Vec<u32> {
+    run.chars().filter_map(|c| c.to_digit(10)).collect()
+}
+
+fn is_phone(run: &str) -> bool {
+    let count = digits(run).len();
+    run.starts_with('+') && !run.starts_with("+0") && (8..=15).contains(&count)
+}
+
+/// Known first digits, a length that cards have, and the check digit (Luhn).
+fn is_card(run: &str) -> bool {
+    let digits = digits(run);
+    let plain = run.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-'));
+    let begins = |prefix: &[u32]| digits.starts_with(prefix);
+    let known = begins(&[4])
+        || matches!(digits.as_slice(), [5, 1..=5, ..] | [2, 2..=7, ..] | [3, 4 | 7, ..])
+        || begins(&[6, 0, 1, 1])
+        || begins(&[6, 5])
+        || begins(&[3, 0])
+        || begins(&[3, 6])
+        || begins(&[3, 5]);
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| if at % 2 == 0 { *digit } else { digit * 2 / 10 + digit * 2 % 10 })
+        .sum();
+    // All the same digit passes the check and is nobody's card.
+    let various = digits.iter().any(|digit| *digit != digits[0]);
+    plain && known && (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) && various
+}
+
+/// `ddd-dd-dddd` outside of the ranges that are not given out.
+fn is_ssn(run: &str) -> bool {
+    let parts: Vec<&str> = run.split('-').collect();
+    let lengths = parts.iter().map(|part| part.len()).eq([3, 2, 4]);
+    let numbers = parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()));
+    lengths
+        && numbers
+        && !matches!(parts[0], "000" | "666")
+        && !parts[0].starts_with('9')
+        && parts[1] != "00"
+        && parts[2] != "0000"
+}
+
+fn ibans(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (0..bytes.len().saturating_sub(14)).any(|at| {
+        let begins = bytes[at..at + 2].iter().all(u8::is_ascii_uppercase)
+            && bytes[at + 2..at + 4].iter().all(u8::is_ascii_digit);
+        begins && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric()) && is_iban(&bytes[at..])
+    })
+}
+
+/// Up to 34 letters and digits, in groups or not, whose remainder by 97 is 1 once the first four stand last.
+fn is_iban(bytes: &[u8]) -> bool {
+    let mut compact = Vec::with_capacity(34);
+    let mut blank = false;
+    for b in bytes {
+        match b {
+            b if b.is_ascii_digit() || b.is_ascii_uppercase() => {
+                compact.push(*b);
+                blank = false;
+            }
+            b' ' if !blank && compact.len().is_multiple_of(4) => blank = true,
+            b if b.is_ascii_alphabetic() => return false,
+            _ => break,
+        }
+        if compact.len() > 34 {
+            return false;
+        }
+    }
+    let remainder = |all: &[u8]| {
+        all.iter().fold(0_u32, |rest, b| match b {
+            b'0'..=b'9' => (rest * 10 + u32::from(b - b'0')) % 97,
+            b => (rest * 100 + u32::from(b - b'A') + 10) % 97,
+        })
+    };
+    // What follows in groups of four may be no part of it, so shorter ones are tried as well.
+    (15..=compact.len()).rev().any(|length| {
+        let all = [&compact[4..length], &compact[..4]].concat();
+        remainder(&all) == 1
+    }) && compact.len() >= 15
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sensitive_is_seen_and_what_is_not_is_not() {
+        use Sensitive::{Card, Email, Iban, Phone, Secret, Ssn};
+        let token = format!("ghp_{}", "a1B2".repeat(9));
+        for (text, expected) in [
+            ("ada@example.com", &[Email][..]),
+            ("Write to Ada.L+x@mail.example.co.uk, please", &[Email]),
+            ("+49 30 1234567", &[Phone]),
+            ("call +1 (415) 555-2671 now", &[Phone]),
+            ("4242 4242 4242 4242", &[Card]),
+            ("5555-5555-5555-4444", &[Card]),
+            ("card 378282246310005.", &[Card]),
+            ("DE89370400440532013000", &[Iban]),
+            ("GB29 NWBK 6016 1331 9268 19", &[Iban]),
+            ("pay NO9386011117947 soon", &[Iban]),
+            ("078-05-1120", &[Ssn]),
+            (&token, &[Secret]),
+            ("ada@example.com +4930123456789", &[Email, Phone]),
+        ] {
+            assert_eq!(detect(text), expected, "{text}");
+        }
+        for text in [
+            "",
+            "paid",
+            "a@b",
+            "@example.com",
+            "ada@",
+            "ada@example",
+            "user@.com",
+            "4242 4242 4242 4241",
+            "0000000000000000",
+            "4444444444444444",
+            "2026-11-21 10:00:00",
+            "2026-11-21T10:00:00.123456Z",
+            "0193e4a1-5b2c-7d3e-8f40-112233445566",
+            "49.90",
+            "1234567890",
+            "DE89370400440532013001",
+            "DE88 3704 0044 0532 0130 00",
+            "XX00",
+            "666-05-1120",
+            "078-05-11201",
+            "192.168.100.200",
+            "+0 1234567",
+            "order 4242424242424242x",
+            "é",
+            "v1.2.3-4567890",
+        ] {
+            assert_eq!(detect(text), [], "{text}");
+        }
+    }
+
+    /// Numbers from a seed (xorshift64).
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, n: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % n
+        }
+
+        fn digits(&mut self, count: usize) -> String {
+            (0..count).map(|_| char::from(b'0' + u8::try_from(self.below(10)).unwrap())).collect()
+        }
+    }
+
+    /// A value of each kind in turn, valid by its own rules.
+    fn planted(random: &mut Random, n: usize) -> (String, Sensitive) {
+        match n % 5 {
+            0 => {
+                let host =
+                    ["example.com", "mail.example.org", "x-y.example.net"][usize::try_from(random.below(3)).unwrap()];
+                (format!("u{}.{}@{host}", random.digits(3), random.digits(2)), Sensitive::Email)
+            }
+            1 => (format!("+{}{}", 1 + random.below(9), random.digits(10)), Sensitive::Phone),
+            2 => {
+                let body = format!("4{}", random.digits(14));
+                let check = (0..10).map(|d| format!("{body}{d}")).find(|full| is_card(full)).unwrap();
+                (check, Sensitive::Card)
+            }
+            3 => {
+                let body = random.digits(18);
+                let check = (2..99).map(|c| format!("DE{c:02}{body}")).find(|full| is_iban(full.as_bytes())).unwrap();
+                (check, Sensitive::Iban)
+            }
+            _ => (format!("AKIA{}", random.digits(16)), Sensitive::Secret),
+        }
+    }
+
+    #[test]
+    fn precision_and_recall() {
+        let size = std::env::var("WETINK_VALUES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000_usize);
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let (mut hit, mut missed, mut wrong) = (0_u32, 0_u32, 0_u32);
+        for n in 0..size {
+            let (value, kind) = planted(&mut random, n);
+            let around = [["", ""], ["see ", "."], ["(", ") and more"], ["a: ", ", b"]]
+                [usize::try_from(random.below(4)).unwrap()];
+            let seen = detect(&format!("{}{value}{}", around[0], around[1]));
+            if seen.contains(&kind) {
+                hit += 1;
+            } else {
+                missed += 1;
+            }
+            wrong += u32::try_from(seen.iter().filter(|other| **other != kind).count()).unwrap();
+            // Ordinary values of tables: numbers, dates, names, ids, amounts.
+            let ordinary = match random.below(6) {
+                0 => random.digits(12),
+                1 => format!("20{}-1{}-2{}", random.digits(2), random.below(3), random.below(9)),
+                2 => format!("order-{}", random.digits(9)),
+                3 => format!("{}.{}", random.digits(5), random.digits(2)),
+                4 => format!(
+                    "{}-{}-4{}-a{}-{}",
+                    random.digits(8),
+                    random.digits(4),
+                    random.digits(3),
+                    random.digits(3),
+                    random.digits(12)
+                ),
+                _ => format!("Ada Lovelace {}", random.digits(2)),
+            };
+            wrong += u32::try_from(detect(&ordinary).len()).unwrap();
+        }
+        let precision = f64::from(hit) / f64::from(hit + wrong) * 100.0;
+        let recall = f64::from(hit) / f64::from(hit + missed) * 100.0;
+        println!("values: {}\nprecision_percent: {precision:.2}\nrecall_percent: {recall:.2}", size * 2);
+        assert!(precision > 99.0 && recall > 99.5, "{precision} {recall}");
+    }
+}
