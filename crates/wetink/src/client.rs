@@ -2,6 +2,7 @@
 //! travels unencrypted over a network.
 
 use anyhow::{Context, Result, bail};
+use desk::AgentKey;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, Uri};
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     http: HyperClient<HttpConnector, Full<Bytes>>,
     base: String,
     token: Option<String>,
+    /// The key that the token is bound to, if it is.
+    key: Option<AgentKey>,
 }
 
 impl Client {
@@ -34,7 +37,12 @@ impl Client {
             bail!("`{}` is not a gateway on this machine; use http://localhost:PORT", artifact::visible(base));
         }
         let http = HyperClient::builder(TokioExecutor::new()).build_http();
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token, key: None })
+    }
+
+    /// The same, proving with each request that it holds this key.
+    pub(crate) fn with_key(self, key: Option<AgentKey>) -> Self {
+        Self { key, ..self }
     }
 
     /// GET.
@@ -61,18 +69,12 @@ impl Client {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Bytes> {
-        let mut request =
-            Request::builder().method(method).uri(format!("{}{path}", self.base)).header("accept", "application/json");
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
+        let mut response = self.request(&method, path, &body, None).await?;
+        // The gateway tells what its proofs must hold; the request itself was not looked at.
+        let nonce = response.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok()).map(str::to_owned);
+        if let (Some(_), Some(nonce)) = (&self.key, nonce) {
+            response = self.request(&method, path, &body, Some(&nonce)).await?;
         }
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request.body(Full::new(Bytes::from(body)))?;
-        let response = self.http.request(request).await.map_err(|_| {
-            Failure::of(Exit::Error, format!("nothing answers at {}; start it with `wetink up`", self.base))
-        })?;
         let status = response.status();
         let collected = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         let bytes = collected.map_err(|_| anyhow::anyhow!("the answer broke off or is too large"))?.to_bytes();
@@ -80,6 +82,33 @@ impl Client {
             return Ok(bytes);
         }
         Err(failure(status, &bytes))
+    }
+
+    async fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        nonce: Option<&str>,
+    ) -> Result<hyper::Response<hyper::body::Incoming>> {
+        let url = format!("{}{path}", self.base);
+        let mut request = Request::builder().method(method).uri(&url).header("accept", "application/json");
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        match (&self.token, &self.key) {
+            (Some(token), Some(key)) => {
+                let about = url.split('?').next().unwrap_or_default();
+                let proof = key.prove(method.as_str(), about, token, nonce, artifact::Timestamp::now());
+                request = request.header("authorization", format!("DPoP {token}")).header("dpop", proof);
+            }
+            (Some(token), None) => request = request.header("authorization", format!("Bearer {token}")),
+            (None, _) => {}
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body)))?;
+        self.http.request(request).await.map_err(|_| {
+            Failure::of(Exit::Error, format!("nothing answers at {}; start it with `wetink up`", self.base))
+        })
     }
 }
 

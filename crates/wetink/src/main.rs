@@ -19,6 +19,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use wire::api::{Check, Given, Propose};
 use wire::people::GrantRequest;
 
+use crate::commands::agent::Pass;
 use crate::commands::grant::TargetAdd;
 use crate::commands::review::Part;
 use crate::commands::webhook::WebhookCommand;
@@ -125,9 +126,8 @@ enum Command {
         /// File with the artifact; `-` for standard input.
         #[arg(default_value = "-")]
         file: String,
-        /// The agent's pass.
-        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
-        token: Option<String>,
+        #[command(flatten)]
+        pass: Pass,
     },
     /// Hand an artifact in. (agent side)
     Propose {
@@ -149,9 +149,8 @@ enum Command {
         /// File with the artifact; `-` for standard input.
         #[arg(default_value = "-")]
         file: String,
-        /// The agent's pass.
-        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
-        token: Option<String>,
+        #[command(flatten)]
+        pass: Pass,
     },
     /// Wait for a decision. (agent side)
     Wait {
@@ -160,9 +159,8 @@ enum Command {
         /// Seconds.
         #[arg(long, default_value_t = 45)]
         timeout: u64,
-        /// The agent's pass.
-        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
-        token: Option<String>,
+        #[command(flatten)]
+        pass: Pass,
     },
     /// What waits for you.
     Review {
@@ -240,12 +238,8 @@ enum Command {
     Store(StoreCommand),
     /// Bridge for hosts that speak MCP over standard input and output.
     Mcp {
-        /// The agent's pass.
-        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
-        token: Option<String>,
-        /// File with the key that the pass is bound to.
-        #[arg(long, env = "WETINK_AGENT_KEY", value_name = "FILE")]
-        agent_key: Option<PathBuf>,
+        #[command(flatten)]
+        pass: Pass,
     },
     /// Shell completion.
     Completion {
@@ -343,7 +337,7 @@ enum TaskCommand {
         #[arg(long, default_value_t = 60)]
         minutes: u32,
         /// Thumbprint of the agent's key that the pass is bound to (`wetink key agent` makes one).
-        #[arg(long, value_name = "THUMBPRINT")]
+        #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
         agent_key: Option<String>,
     },
 }
@@ -582,17 +576,17 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Webhook(command) => webhook::run(&terminal, &home, command),
-        Command::Check { target, parameters, file, token } => {
+        Command::Check { target, parameters, file, pass } => {
             let check = Check { target, body: agent::read_body(&file)?, parameters };
-            agent::check(&terminal, &agent::client(&agents_server, token)?, &check).await
+            agent::check(&terminal, &agent::client(&agents_server, pass)?, &check).await
         }
-        Command::Propose { target, purpose, revises, wait, parameters, file, token } => {
+        Command::Propose { target, purpose, revises, wait, parameters, file, pass } => {
             let body = agent::read_body(&file)?;
             let propose = Propose { target, body, parameters, purpose, task: None, revises, wait_s: None };
-            agent::propose(&terminal, &agent::client(&agents_server, token)?, propose, wait).await
+            agent::propose(&terminal, &agent::client(&agents_server, pass)?, propose, wait).await
         }
-        Command::Wait { id, timeout, token } => {
-            agent::wait(&terminal, &agent::client(&agents_server, token)?, id, timeout).await
+        Command::Wait { id, timeout, pass } => {
+            agent::wait(&terminal, &agent::client(&agents_server, pass)?, id, timeout).await
         }
         Command::Review { all } => review::queue(&terminal, all).await,
         Command::Show { id, from_guard: true, .. } => roles::show_from_guard(&terminal, &home, id).await,
@@ -620,7 +614,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Stop { scope } => grant::stop(&terminal, &scope).await,
         Command::Resume { scope } => grant::simple(&terminal, GrantRequest::Resume { scope }, "resumed").await,
         Command::Store(StoreCommand::Rebuild) => roles::rebuild(&terminal, &home).await,
-        Command::Mcp { token, agent_key } => roles::mcp(&agents_server, token, agent_key.as_deref()).await,
+        Command::Mcp { pass } => roles::mcp(&agents_server, pass).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "wetink", &mut std::io::stdout());
             Ok(())

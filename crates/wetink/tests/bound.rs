@@ -68,9 +68,18 @@ fn a_stolen_pass_alone_is_refused() {
     drop(to);
     bridge.wait().unwrap();
 
+    // And so have scripts.
+    let with_key = |key: &std::path::Path| {
+        let check = ["check", "--target", "shop", "--agent-key", key.to_str().unwrap()];
+        let output = machine.run(&check, "SELECT id FROM orders", Some(&pass));
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(with_key(&file).0, "{}", with_key(&file).1);
+
     // The thief has the pass, and a key of their own.
     let other = machine.path("other.key");
     machine.json(&["key", "agent", other.to_str().unwrap()], "", None);
+    assert!(!with_key(&other).0);
     let (status, text) = call(&machine, &[format!("authorization: Bearer {pass}")]);
     assert_eq!(status, 401, "{text}");
     let key = desk::AgentKey::read(&other).unwrap();

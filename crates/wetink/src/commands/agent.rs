@@ -1,22 +1,45 @@
 //! The agent's side, for scripts: check, propose, wait.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use artifact::bound::ParameterType;
 use artifact::{MAX_ARTIFACT_BYTES, ProposalId};
+use clap::Args;
+use desk::AgentKey;
 use wire::api::{Check, CheckAnswer, Given, ProposalAnswer, Propose, Status, WAIT_MAX_S};
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::person::Terminal;
 
+/// What an agent has.
+#[derive(Args)]
+pub(crate) struct Pass {
+    /// The agent's pass.
+    #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// File with the key that the pass is bound to, if it is.
+    #[arg(long, env = "WETINK_AGENT_KEY", value_name = "FILE")]
+    agent_key: Option<PathBuf>,
+}
+
+impl Pass {
+    /// Both, the key read from its file.
+    pub(crate) fn read(self) -> Result<(String, Option<AgentKey>)> {
+        let token = self.token.ok_or_else(|| {
+            Failure::of(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)")
+        })?;
+        let key = self.agent_key.as_deref().map(AgentKey::read).transpose();
+        Ok((token, key.map_err(|error| Failure::of(Exit::Usage, error.to_string()))?))
+    }
+}
+
 /// A client with the agent's pass.
-pub(crate) fn client(url: &str, pass: Option<String>) -> Result<Client> {
-    let pass = pass.ok_or_else(|| {
-        Failure::of(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)")
-    })?;
-    Client::new(url, Some(pass))
+pub(crate) fn client(url: &str, pass: Pass) -> Result<Client> {
+    let (token, key) = pass.read()?;
+    Ok(Client::new(url, Some(token))?.with_key(key))
 }
 
 /// The artifact: a file, or standard input for `-`.

@@ -15,6 +15,7 @@ use guard::{Door, ExecutorConfig, Floor, Guard, GuardConfig, KeySource};
 use wire::frame::{self, MAX_SOCKET_FRAME};
 use wire::socket::{Answer, Request, SecretText};
 
+use crate::commands::agent::Pass;
 use crate::exit::{Exit, Failure};
 use crate::home::Home;
 use crate::person::Terminal;
@@ -202,12 +203,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The bridge for hosts that speak MCP over standard input and output.
-pub(crate) async fn mcp(agents: &str, token: Option<String>, key: Option<&Path>) -> Result<()> {
-    let pass = token.ok_or_else(|| {
-        Failure::of(Exit::Usage, "no agent pass; set WETINK_TOKEN (`wetink task pass TASK` makes one)")
-    })?;
-    let key = key.map(desk::AgentKey::read).transpose().map_err(|error| Failure::of(Exit::Usage, error.to_string()))?;
-    desk::bridge(agents, &pass, key).await.map_err(|error| Failure::of(Exit::Error, error.to_string()))
+pub(crate) async fn mcp(agents: &str, pass: Pass) -> Result<()> {
+    let (token, key) = pass.read()?;
+    desk::bridge(agents, &token, key).await.map_err(|error| Failure::of(Exit::Error, error.to_string()))
 }
 
 /// A key for an agent's side, to which passes can be bound.
