@@ -26,11 +26,13 @@ fn program(name: &str) -> Command {
 impl Mariadb {
     pub fn start() -> Self {
         let root = std::env::temp_dir().join(format!("wetink-my-{}", artifact::RunId::random()));
-        std::fs::create_dir(&root).unwrap();
-        let data = root.join("data");
+        // A temporary folder of its own: a server that starts removes what others have in a shared one.
+        let (data, temporary) = (root.join("data"), root.join("tmp"));
+        std::fs::create_dir_all(&temporary).unwrap();
         let as_root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
         let user = if as_root { "--user=root" } else { "--skip-name-resolve" };
         let made = program("mariadb-install-db")
+            .env("TMPDIR", &temporary)
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", user])
             .arg(format!("--datadir={}", data.display()))
             .output()
@@ -38,6 +40,7 @@ impl Mariadb {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let log = std::fs::File::create(root.join("log")).unwrap();
         let server = program("mariadbd")
+            .env("TMPDIR", &temporary)
             .args([
                 "--no-defaults",
                 "--skip-networking",
