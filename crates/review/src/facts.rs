@@ -45,6 +45,9 @@ pub(crate) const fn risk_word(risk: Risk) -> &'static str {
     }
 }
 
+/// Most findings that stand in the band of a grave proposal; all of them stand below.
+const BAND_FINDINGS: usize = 3;
+
 /// Where a value comes from, in a word.
 pub(crate) fn origin_word(origin: &str) -> &'static str {
     match origin {
@@ -69,13 +72,20 @@ pub(crate) fn facts(view: &ReviewView) -> Facts {
         if view.understood { view.sentence.clone() } else { "No summary is possible. Read the bytes.".to_owned() };
     let headline = if view.understood { row.headline.clone() } else { "NOT UNDERSTOOD".to_owned() };
     let scope = if row.in_scope { "Inside the task's scope" } else { "OUTSIDE the task's scope" };
+    let lasting = view.undo.starts_with("cannot");
     let mut band = Vec::new();
     if row.risk == Risk::High {
         if !view.understood {
             band.push(view.sentence.clone());
         }
-        band.push(view.undo.clone());
-        band.push(scope.to_owned());
+        let grave = view.findings.iter().filter(|f| matches!(f.severity.as_str(), "high" | "refuse"));
+        band.extend(grave.take(BAND_FINDINGS).map(|finding| finding.sentence.clone()));
+        if lasting {
+            band.push(view.undo.clone());
+        }
+        if !row.in_scope {
+            band.push(scope.to_owned());
+        }
     }
     let limit = match ceiling.and_then(|c| c.strip_prefix("rows<=")) {
         // A ceiling holds rows that change; a read has none, and a definition is not counted in rows.
@@ -113,7 +123,7 @@ pub(crate) fn facts(view: &ReviewView) -> Facts {
                 note: format!("{scope} · {}", row.task),
                 tone: tone(!row.in_scope),
             },
-            Fact { label: "Undo", value: view.undo.clone(), note: String::new(), tone: tone(row.risk == Risk::High) },
+            Fact { label: "Undo", value: view.undo.clone(), note: String::new(), tone: tone(lasting) },
             Fact {
                 label: "Who",
                 value: format!("{} for {}", row.agent, row.person),
