@@ -11,6 +11,8 @@ export const play = async (desk, step) => {
     await desk.status(id, "held");
     await desk.review(id);
     await desk.press("a[href^='/runs/']:not([href$='/receipt'])");
+    // Measured once its style is there.
+    await page.waitForLoadState("load");
     for (const viewport of [{ width: 1280, height: 720 }, { width: 390, height: 844 }]) {
       await page.setViewportSize(viewport);
       const seen = await page.evaluate(() => {
