@@ -13,6 +13,7 @@ export const play = async (desk, step) => {
     await desk.press("a[href^='/runs/']:not([href$='/receipt'])");
     // Measured once its style is there.
     await page.waitForLoadState("load");
+    await page.waitForFunction(() => [...document.styleSheets].some((sheet) => sheet.href));
     for (const viewport of [{ width: 1280, height: 720 }, { width: 390, height: 844 }]) {
       await page.setViewportSize(viewport);
       const seen = await page.evaluate(() => {

@@ -88,6 +88,9 @@ export class Stage {
 
   // Both themes: no violation of the accessibility rules. Both sizes: no horizontal scrolling. Each once as a picture.
   async inspect(name) {
+    // A page without its style fits nowhere and has no colors.
+    await this.page.waitForLoadState("load");
+    await this.page.waitForFunction(() => [...document.styleSheets].some((sheet) => sheet.href));
     const page = this.page;
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
