@@ -23,6 +23,8 @@ const QUEUE: usize = 1024;
 const READERS: usize = 4;
 /// Most entries answered at once.
 const READ_MAX: u32 = 1024;
+/// How long a lock that is about to be given up is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Most bytes of entries and contents answered at once.
 const READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -84,7 +86,14 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
 
 fn take_lock(dir: &Path) -> Result<File, LedgerError> {
     let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(dir.join("ledger.lock"))?;
-    file.try_lock().map_err(|_| LedgerError::Locked)?;
+    // A guard that was killed while it started a child leaves the lock to that child until the child becomes another program.
+    let until = Instant::now() + LOCK_WAIT;
+    while file.try_lock().is_err() {
+        if Instant::now() > until {
+            return Err(LedgerError::Locked);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     Ok(file)
 }
 
