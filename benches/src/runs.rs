@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use artifact::effect::{RelationUse, Verb};
 use artifact::{Effect, Kind};
-use execute::perform;
+use execute::{Ready, perform_with};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use wire::order::{Job, Order, Report};
@@ -55,7 +55,8 @@ fn effect() -> Effect {
     effect
 }
 
-fn run(target: &Registration, effect: &Effect) -> Result<Duration> {
+/// `ahead`: the sessions were there before the order came, as after another run within a minute.
+fn run(target: &Registration, effect: &Effect, ahead: bool) -> Result<Duration> {
     let job = Job {
         target: target.clone(),
         kind: Kind::SqlPostgresql,
@@ -63,9 +64,14 @@ fn run(target: &Registration, effect: &Effect) -> Result<Duration> {
         effect: effect.clone(),
         signer: "bench".into(),
     };
+    let ready = ahead.then(|| Ready::make(target, b"").ok()).flatten();
+    if ahead && ready.is_none() {
+        bail!("no session could be made ahead");
+    }
     let began = Instant::now();
-    let report = perform(&Order::Run { job, ceiling_rows: 0 }, b"", &mut |_, _| true);
-    let took = began.elapsed();
+    let mut took = Duration::ZERO;
+    let order = Order::Run { job, ceiling_rows: 0 };
+    let report = perform_with(&order, b"", ready, &mut |_, _| true, &mut |_| took = began.elapsed());
     if matches!(report, Report::Done { .. }) { Ok(took) } else { bail!("it did not run: {report:?}") }
 }
 
@@ -105,14 +111,16 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
         ("as the registered login", target(&server, "app", Rights::Login, None), 5e6),
         ("mirrored as the person's role", target(&server, "mirror_ada", Rights::Login, Some("ada")), 5e6),
         ("with a role minted for it", target(&server, "minter", Rights::Minted, None), 5e6),
+        ("as the registered login, connected ahead", target(&server, "app", Rights::Login, None), 2e6),
+        ("with a role minted for it, connected ahead", target(&server, "minter", Rights::Minted, None), 2e6),
     ];
     let effect = effect();
     let mut bare = Times::default();
     let mut ours: Vec<Times> = kinds.iter().map(|_| Times::default()).collect();
     for round in 0..RUNS {
         let took = plain(&server)?;
-        for ((_, target, _), times) in kinds.iter().zip(&mut ours) {
-            let took = run(target, &effect)?;
+        for ((name, target, _), times) in kinds.iter().zip(&mut ours) {
+            let took = run(target, &effect, name.ends_with("ahead"))?;
             if round > 4 {
                 times.add(took);
             }
@@ -125,7 +133,13 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
     for ((name, _, limit), mut times) in kinds.into_iter().zip(ours) {
         let added = times.percentile(0.5) - anchor;
         let shown = format!("{} over {}; p99 {}", time(added), time(anchor), time(times.percentile(0.99)));
-        table.counted(&format!("added by a run {name}: 5 ms"), shown, time(limit), added / limit, Goal::AtMost(1.0));
+        table.counted(
+            &format!("added by a run {name}: {}", time(limit)),
+            shown,
+            time(limit),
+            added / limit,
+            Goal::AtMost(1.0),
+        );
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use artifact::Effect;
 use artifact::catalog::Catalog;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use wire::frame::{self, FrameError};
-use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, Job, ORDER_LIMIT, Order, REPORT_LIMIT, Report};
+use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIMIT, Report};
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
@@ -28,10 +31,17 @@ pub(crate) enum Way {
     },
 }
 
+impl Way {
+    pub(crate) const fn is_trial(self) -> bool {
+        matches!(self, Self::Trial { .. })
+    }
+}
+
 /// The whole life of an executor process. Standard input carries the order, standard output the reports.
 pub fn main() -> ExitCode {
     confine::first();
-    let mut stdin = io::stdin().lock();
+    // Not buffered: whether an order has come is asked of the pipe itself.
+    let Ok(mut stdin) = io::stdin().as_fd().try_clone_to_owned().map(File::from) else { return ExitCode::FAILURE };
     let order: Order = match frame::read(&mut stdin, ORDER_LIMIT) {
         Ok(order) => order,
         // An idle child whose guard closed the pipe was never needed.
@@ -41,27 +51,80 @@ pub fn main() -> ExitCode {
     let Ok(credential) = frame::read_bytes(&mut stdin, CREDENTIAL_LIMIT).map(Zeroizing::new) else {
         return ExitCode::FAILURE;
     };
-    let target = match &order {
-        Order::Catalog { target } | Order::Resolve { target, .. } => target,
-        Order::Preview { job, .. } | Order::Run { job, .. } => &job.target,
-    };
-    if let Err(detail) = confine::second(&target.address) {
+    if let Err(detail) = confine::second(&order.target().address) {
         drop(stdin);
         return send(&failed(FailCode::NotConfined, &detail));
     }
+    let (order, ready) = match order {
+        Order::Prepare { target } => match prepare(&mut stdin, &target, &credential) {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => return ExitCode::SUCCESS,
+            Err(report) => {
+                drop(stdin);
+                return send(&report);
+            }
+        },
+        order => (order, None),
+    };
     let mut commit = |affected: u64, transaction: Option<&str>| {
         let prepared = Report::Prepared { affected, transaction: transaction.map(str::to_owned) };
         let sent = frame::write(&mut io::stdout().lock(), &prepared, REPORT_LIMIT);
         // Anything but a clear yes is a no, a closed pipe too.
         sent.is_ok() && frame::read::<Go>(&mut stdin, 1024).is_ok_and(|go| go.commit)
     };
-    let report = perform(&order, &credential, &mut commit);
+    let (report, leftover) = carry_out(&order, &credential, ready, &mut commit);
     // Sending waits on standard input by itself.
     drop(stdin);
-    send(&report)
+    let sent = tell(&report);
+    if let Some(leftover) = leftover {
+        // Nobody waits for this, and it goes on if the guard ends now.
+        confine::outlive(true);
+        leftover.clean();
+    }
+    wait();
+    sent
+}
+
+/// How long a child stays ready for its order.
+const READY_MS: u16 = 60_000;
+
+/// Makes the sessions and waits for the order that uses them. None: nobody needs them any more.
+fn prepare(
+    stdin: &mut File,
+    target: &Registration,
+    credential: &[u8],
+) -> Result<Option<(Order, Option<postgresql::Ready>)>, Report> {
+    registered(target)?;
+    // What goes wrong now may go right when it counts.
+    let mut ready = postgresql::Ready::make(target, credential).ok();
+    // A role was made: it is taken back even if the guard is killed meanwhile.
+    confine::outlive(true);
+    let came = poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], PollTimeout::from(READY_MS));
+    let order = match came {
+        Ok(1..) => frame::read::<Order>(stdin, ORDER_LIMIT).ok(),
+        _ => None,
+    };
+    let serves = |order: &Order| order.target() == target && !matches!(order, Order::Prepare { .. });
+    let Some(order) = order.filter(serves) else {
+        if let Some(ready) = ready {
+            ready.unused();
+        }
+        return Ok(None);
+    };
+    confine::outlive(false);
+    if let Some(stale) = ready.take_if(|ready| !ready.serves(target)) {
+        stale.unused();
+    }
+    Ok(Some((order, ready)))
 }
 
 fn send(report: &Report) -> ExitCode {
+    let sent = tell(report);
+    wait();
+    sent
+}
+
+fn tell(report: &Report) -> ExitCode {
     let mut out = io::stdout().lock();
     let sent = match frame::write(&mut out, report, REPORT_LIMIT) {
         Err(FrameError::TooLarge { .. }) => {
@@ -69,9 +132,12 @@ fn send(report: &Report) -> ExitCode {
         }
         other => other,
     };
-    // Whoever holds the other end may still be reading what stands in the pipe.
-    let _ = out.flush().and_then(|()| io::stdin().lock().read(&mut [0; 1]).map(|_| ()));
-    if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sent.is_ok() && out.flush().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whoever holds the other end may still be reading what stands in the pipe.
+fn wait() {
+    let _ = io::stdin().lock().read(&mut [0; 1]);
 }
 
 /// A failure with the target's words made safe to show.
@@ -91,43 +157,109 @@ fn registered(target: &Registration) -> Result<(), Report> {
 
 /// Does one order in this process. `commit` is asked before anything is committed.
 pub fn perform(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Report {
-    attempt(order, credential, commit).unwrap_or_else(|report| report)
+    perform_with(order, credential, None, commit, &mut |_| {})
 }
 
-fn attempt(order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Result<Report, Report> {
-    match order {
-        Order::Catalog { target } => {
-            registered(target)?;
-            match &target.address {
-                Address::Sqlite { path } => sqlite_catalog::read(path),
-                Address::Postgresql { .. } => postgresql::block_on(postgresql::read_catalog(target, credential)),
-                Address::Mariadb { .. } => postgresql::block_on(mariadb::read_catalog(target, credential)),
-            }
-            .map(|catalog| Report::Catalog { catalog: Box::new(catalog) })
-        }
-        Order::Resolve { target, transaction } => {
-            registered(target)?;
-            match &target.address {
-                // These keep no record of past transactions.
-                Address::Sqlite { .. } | Address::Mariadb { .. } => Ok(Report::Resolved { status: None }),
-                Address::Postgresql { .. } => {
-                    postgresql::block_on(postgresql::resolve(target, credential, transaction))
-                }
-            }
-        }
-        Order::Preview { job, sample } => meet(job, Way::Trial { sample: *sample }, credential, commit),
-        Order::Run { job, ceiling_rows } => meet(job, Way::Once { ceiling: *ceiling_rows }, credential, commit),
+/// The same, in sessions made before. `told` hears the report before anything is taken back at the target.
+pub fn perform_with(
+    order: &Order,
+    credential: &[u8],
+    ready: Option<Ready>,
+    commit: &mut Commit<'_>,
+    told: &mut dyn FnMut(&Report),
+) -> Report {
+    let (report, leftover) = carry_out(order, credential, ready.map(|ready| ready.0), commit);
+    told(&report);
+    if let Some(leftover) = leftover {
+        leftover.clean();
+    }
+    report
+}
+
+/// Sessions made before their order comes.
+pub struct Ready(postgresql::Ready);
+
+impl Ready {
+    /// Makes them.
+    pub fn make(target: &Registration, credential: &[u8]) -> Result<Self, Report> {
+        registered(target)?;
+        postgresql::Ready::make(target, credential).map(Self)
     }
 }
 
-fn meet(job: &Job, way: Way, credential: &[u8], commit: &mut Commit<'_>) -> Result<Report, Report> {
-    registered(&job.target)?;
-    if job.kind != job.target.kind() {
-        return Err(failed(FailCode::BadOrder, "the artifact is of another kind than the target takes"));
+fn carry_out(
+    order: &Order,
+    credential: &[u8],
+    ready: Option<postgresql::Ready>,
+    commit: &mut Commit<'_>,
+) -> (Report, Option<postgresql::Leftover>) {
+    let mut leftover = None;
+    let report = attempt(order, credential, ready, &mut leftover, commit).unwrap_or_else(|report| report);
+    (report, leftover)
+}
+
+fn attempt(
+    order: &Order,
+    credential: &[u8],
+    ready: Option<postgresql::Ready>,
+    leftover: &mut Option<postgresql::Leftover>,
+    commit: &mut Commit<'_>,
+) -> Result<Report, Report> {
+    let (job, way) = match order {
+        Order::Preview { job, sample } => (job, Way::Trial { sample: *sample }),
+        Order::Run { job, ceiling_rows } => (job, Way::Once { ceiling: *ceiling_rows }),
+        other => {
+            if let Some(ready) = ready {
+                ready.unused();
+            }
+            return ask(other, credential);
+        }
+    };
+    let fits = registered(&job.target).and_then(|()| {
+        if job.kind == job.target.kind() {
+            Ok(())
+        } else {
+            Err(failed(FailCode::BadOrder, "the artifact is of another kind than the target takes"))
+        }
+    });
+    if let Err(report) = fits {
+        if let Some(ready) = ready {
+            ready.unused();
+        }
+        return Err(report);
     }
     match &job.target.address {
         Address::Sqlite { path } => sqlite::run(path, job, way, commit),
-        Address::Postgresql { .. } => postgresql::block_on(postgresql::perform(job, credential, way, commit)),
+        Address::Postgresql { .. } => {
+            let done;
+            (done, *leftover) = match ready {
+                Some(ready) => ready.perform(job, credential, way, commit),
+                None => postgresql::perform(job, credential, way, commit),
+            };
+            done
+        }
         Address::Mariadb { .. } => postgresql::block_on(mariadb::perform(job, credential, way, commit)),
+    }
+}
+
+/// What is asked of a target without an artifact.
+fn ask(order: &Order, credential: &[u8]) -> Result<Report, Report> {
+    let target = order.target();
+    registered(target)?;
+    match order {
+        Order::Catalog { .. } => match &target.address {
+            Address::Sqlite { path } => sqlite_catalog::read(path),
+            Address::Postgresql { .. } => postgresql::block_on(postgresql::read_catalog(target, credential)),
+            Address::Mariadb { .. } => postgresql::block_on(mariadb::read_catalog(target, credential)),
+        }
+        .map(|catalog| Report::Catalog { catalog: Box::new(catalog) }),
+        Order::Resolve { transaction, .. } => match &target.address {
+            // These keep no record of past transactions.
+            Address::Sqlite { .. } | Address::Mariadb { .. } => Ok(Report::Resolved { status: None }),
+            Address::Postgresql { .. } => postgresql::block_on(postgresql::resolve(target, credential, transaction)),
+        },
+        Order::Prepare { .. } | Order::Preview { .. } | Order::Run { .. } => {
+            Err(failed(FailCode::BadOrder, "this order is not a question"))
+        }
     }
 }

@@ -38,6 +38,11 @@ pub(crate) fn first() {
     let _ = setrlimit(Resource::RLIMIT_AS, MEMORY_MAX, MEMORY_MAX);
 }
 
+/// Whether this child may end by itself when the guard is gone, since it has something to take back; else it ends with the guard.
+pub(crate) fn outlive(guard: bool) {
+    let _ = prctl::set_pdeathsig(if guard { None } else { Some(Signal::SIGKILL) });
+}
+
 /// With the target known: only its files or its port, and no way to start another program.
 ///
 /// Landlock is best effort, since older kernels lack it; no-new-privileges and seccomp are not.

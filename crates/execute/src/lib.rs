@@ -16,5 +16,5 @@ mod sqlite_catalog;
 mod sqlite_image;
 mod sqlite_lock;
 
-pub use child::{Commit, main, perform};
+pub use child::{Commit, Ready, main, perform, perform_with};
 pub use confine::{Confinement, probe};

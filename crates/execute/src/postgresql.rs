@@ -8,6 +8,7 @@ mod catalog;
 mod fence;
 mod image;
 mod mint;
+mod ready;
 mod session;
 
 use std::time::Instant;
@@ -17,51 +18,30 @@ use artifact::effect::Verb;
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgConnection, PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
+use tokio::runtime::Runtime;
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet, Sample, Undo};
-use wire::target::{Address, Registration, Rights};
+use wire::target::{Address, Registration};
 
 use crate::child::{Commit, Way, drifted, failed};
 use crate::image::Images;
 use mint::Minted;
-use session::{literal, login, not_ours, quote, run, strings};
+use session::{literal, login, quote, run, strings};
 
 pub(crate) use catalog::read as read_catalog;
+pub(crate) use ready::{Leftover, Ready, perform};
 
 /// Names the transaction: its start, which stands still inside it, and its id if it has one.
 const OURS: &str = "SELECT pg_catalog.transaction_timestamp()::text || ' ' || coalesce(pg_catalog.pg_current_xact_id_if_assigned()::text, '')";
 
-/// Runs a future on this thread. Each order is one connection or two, so one thread is enough.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Report>>) -> Result<T, Report> {
+/// Each order is one connection or two, so one thread is enough.
+fn runtime() -> Result<Runtime, Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?.block_on(work)
+    runtime.map_err(|error| failed(FailCode::BadOrder, &error.to_string()))
 }
 
-/// Runs the job with the registered login's rights, or as a role minted for it.
-pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
-    let Address::Postgresql { mirror, rights, .. } = &job.target.address else { return Err(not_ours()) };
-    let trial = matches!(way, Way::Trial { .. });
-    match rights {
-        Rights::Login => {
-            let mut db = login(&job.target, credential, &job.signer).await?;
-            let of = if trial { count_of_written(&mut db, job).await } else { None };
-            if let Some(role) = mirror {
-                // The login is a member of this role only, so falling back to it gains nothing.
-                run(&mut db, &format!("SET ROLE {}", quote(role))).await?;
-            }
-            attempt(&mut db, job, way, of, &mut Reader::Login { credential, session: None }, commit).await
-        }
-        Rights::Minted => {
-            let mut minted = Minted::make(job, credential).await?;
-            let of = if trial { count_of_written(minted.minter(), job).await } else { None };
-            let done = async {
-                let mut db = minted.connect(job).await?;
-                attempt(&mut db, job, way, of, &mut Reader::Minter(&mut minted), commit).await
-            };
-            let done = done.await;
-            minted.drop().await;
-            done
-        }
-    }
+/// Runs a future on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Report>>) -> Result<T, Report> {
+    runtime()?.block_on(work)
 }
 
 /// Who reads old rows while the change is open. Never the session that ran the artifact.
@@ -78,7 +58,7 @@ impl Reader<'_> {
             Self::Minter(minted) => Some(minted.minter()),
             Self::Login { credential, session } => {
                 if session.is_none() {
-                    let mut db = login(&job.target, credential, &job.signer).await.ok()?;
+                    let mut db = login(&job.target, credential).await.ok()?;
                     if let Address::Postgresql { mirror: Some(role), .. } = &job.target.address {
                         run(&mut db, &format!("SET ROLE {}", quote(role))).await.ok()?;
                     }
@@ -100,7 +80,9 @@ async fn attempt(
 ) -> Result<Report, Report> {
     let read_only = job.effect.is_read_only();
     let began = Instant::now();
-    run(db, if read_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" }).await?;
+    let who: String = format!("wetink:{}", job.signer).chars().filter(char::is_ascii_graphic).take(63).collect();
+    let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" };
+    run(db, &format!("SET application_name = {}; {begin}", literal(&who))).await?;
     let transaction = if read_only { None } else { strings(db, "SELECT pg_current_xact_id()::text").await?.pop() };
     let ours = strings(db, OURS).await?;
     // A statement that changes the schema is compared before it does, any other once it holds its locks.
@@ -335,7 +317,7 @@ pub(crate) async fn resolve(target: &Registration, credential: &[u8], transactio
     if transaction.is_empty() || !transaction.bytes().all(|b| b.is_ascii_digit()) {
         return Err(failed(FailCode::BadOrder, "that is not a transaction id"));
     }
-    let mut db = login(target, credential, "resolve").await?;
+    let mut db = login(target, credential).await?;
     let sql = format!("SELECT coalesce(pg_xact_status('{transaction}'::xid8), '')");
     let status = strings(&mut db, &sql).await?.pop().filter(|s| !s.is_empty());
     Ok(Report::Resolved { status })

@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vault::Credential;
 use wire::frame::{self, FrameError};
 use wire::order::{FailCode, Go, ORDER_LIMIT, Order, REPORT_LIMIT, Report};
+use wire::target::{Address, Registration, Rights};
 
 /// How executors are started.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct ExecutorConfig {
     pub arguments: Vec<String>,
     /// Children kept waiting.
     pub idle: usize,
+    /// Targets that a child is connected to ahead, after a run there.
+    pub prepared: usize,
     /// Children at work at once; above it a run is refused as busy.
     pub busy_max: usize,
 }
@@ -56,24 +59,68 @@ struct State {
     wanted: Condvar,
 }
 
+/// A child that is connected to a target ahead. It leaves by itself after a minute.
+struct Prepared {
+    target: Registration,
+    child: Waiting,
+    until: Instant,
+}
+
+/// How long a prepared child is taken; less than it waits, so that it is not met on its way out.
+const PREPARED: Duration = Duration::from_secs(50);
+/// How long a child may take back what it made, once its report is in.
+const PARTING: Duration = Duration::from_secs(5);
+
 struct Pool {
     idle: VecDeque<Waiting>,
+    prepared: VecDeque<Prepared>,
     busy: usize,
     closed: bool,
 }
 
-/// A child that waits for its order.
+/// A child that waits for its order. Its pipes close before it is ended.
 struct Waiting {
-    child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
+    child: Ending,
 }
 
-impl Drop for Waiting {
+/// A child that must not outlive its order, whatever it is doing. Killing an ended one does nothing.
+struct Ending(Child);
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        // A child must not outlive its order, whatever it is doing; killing an ended one does nothing.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Waiting {
+    /// Lets a child that has reported, or is not needed, take back what it made at its target, and ends it. `held` is held meanwhile.
+    fn part<T: Send + 'static>(self, held: T) {
+        let Self { stdin, mut stdout, child } = self;
+        drop(stdin);
+        std::thread::spawn(move || {
+            let mut end = Deadline { from: &mut stdout, until: Instant::now() + PARTING };
+            // Its output ends when it does.
+            while end.read(&mut [0; 256]).is_ok_and(|read| read > 0) {}
+            drop(child);
+            drop(held);
+        });
+    }
+}
+
+impl Pool {
+    fn drop_prepared(&mut self, mut which: impl FnMut(&Prepared) -> bool) {
+        let kept = self.prepared.drain(..).filter_map(|prepared| {
+            if which(&prepared) {
+                prepared.child.part(());
+                None
+            } else {
+                Some(prepared)
+            }
+        });
+        self.prepared = kept.collect();
     }
 }
 
@@ -89,13 +136,13 @@ fn start(config: &ExecutorConfig) -> io::Result<Waiting> {
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("the child has no pipes"));
     };
-    Ok(Waiting { child, stdin, stdout })
+    Ok(Waiting { stdin, stdout, child: Ending(child) })
 }
 
 impl Executors {
     /// Starts the supply and its first children.
     pub(crate) fn new(config: ExecutorConfig) -> Self {
-        let pool = Pool { idle: VecDeque::new(), busy: 0, closed: false };
+        let pool = Pool { idle: VecDeque::new(), prepared: VecDeque::new(), busy: 0, closed: false };
         let state = Arc::new(State { pool: Mutex::new(pool), wanted: Condvar::new() });
         let (refill, refill_config) = (Arc::clone(&state), config.clone());
         std::thread::spawn(move || keep_filled(&refill, &refill_config));
@@ -113,19 +160,9 @@ impl Executors {
         limit: Duration,
         prepared: &mut dyn FnMut(u64, Option<&str>) -> bool,
     ) -> Result<Report, ExecutorError> {
-        let _slot = Slot::take(&self.state, self.config.busy_max)?;
-        let ready = lock(&self.state.pool).idle.pop_front();
-        self.state.wanted.notify_one();
-        let mut child = match ready {
-            Some(child) => child,
-            None => start(&self.config).map_err(ExecutorError::Start)?,
-        };
+        let slot = Slot::take(&self.state, self.config.busy_max)?;
         let deadline = Instant::now() + limit;
-        if send(&mut child, order, credential).is_err() {
-            // An idle child may have been ended from outside. Nothing was ordered, so another one may take its place.
-            child = start(&self.config).map_err(ExecutorError::Start)?;
-            send(&mut child, order, credential)?;
-        }
+        let mut child = self.hand_over(order, credential)?;
         let mut asked = false;
         loop {
             let mut reader = Deadline { from: &mut child.stdout, until: deadline };
@@ -139,9 +176,72 @@ impl Executors {
                 Report::Prepared { .. } => {
                     return Ok(Report::Failed { code: FailCode::BadOrder, detail: "the executor asked twice".into() });
                 }
-                report => return Ok(report),
+                report => {
+                    if matches!(order, Order::Run { .. }) && !matches!(report, Report::Failed { .. }) {
+                        self.prepare(order.target(), credential);
+                    }
+                    if matches!(&order.target().address, Address::Postgresql { rights: Rights::Minted, .. }) {
+                        child.part(slot);
+                    }
+                    return Ok(report);
+                }
             }
         }
+    }
+
+    /// Gives the order to a child that is connected already, to one that waits, or to a new one.
+    fn hand_over(&self, order: &Order, credential: Option<&Credential>) -> Result<Waiting, ExecutorError> {
+        let (prepared, idle) = {
+            let mut pool = lock(&self.state.pool);
+            let wanted = matches!(order, Order::Run { .. } | Order::Preview { .. });
+            let at = pool.prepared.iter().position(|p| wanted && p.target == *order.target());
+            let prepared = at.and_then(|at| pool.prepared.remove(at)).filter(|p| p.until > Instant::now());
+            let idle = if prepared.is_none() { pool.idle.pop_front() } else { None };
+            (prepared, idle)
+        };
+        self.state.wanted.notify_one();
+        if let Some(Prepared { mut child, .. }) = prepared
+            && frame::write(&mut child.stdin, order, ORDER_LIMIT).is_ok()
+        {
+            return Ok(child);
+        }
+        let start = || start(&self.config).map_err(ExecutorError::Start);
+        if let Some(mut child) = idle
+            && send(&mut child, order, credential).is_ok()
+        {
+            return Ok(child);
+        }
+        // An idle child may have been ended from outside. Nothing was ordered, so another one may take its place.
+        let mut child = start()?;
+        send(&mut child, order, credential)?;
+        Ok(child)
+    }
+
+    /// Has a waiting child connect to a target where somebody just was. It is a favor: without one nothing is lost but time.
+    fn prepare(&self, target: &Registration, credential: Option<&Credential>) {
+        if !matches!(target.address, Address::Postgresql { .. }) || self.config.prepared == 0 {
+            return;
+        }
+        let mut pool = lock(&self.state.pool);
+        pool.drop_prepared(|p| p.until <= Instant::now());
+        if pool.closed || pool.prepared.iter().any(|p| p.target == *target) {
+            return;
+        }
+        let Some(mut child) = pool.idle.pop_front() else { return };
+        if send(&mut child, &Order::Prepare { target: target.clone() }, credential).is_ok() {
+            if pool.prepared.len() >= self.config.prepared {
+                let mut oldest = true;
+                pool.drop_prepared(|_| std::mem::take(&mut oldest));
+            }
+            pool.prepared.push_back(Prepared { target: target.clone(), child, until: Instant::now() + PREPARED });
+        }
+        drop(pool);
+        self.state.wanted.notify_one();
+    }
+
+    /// Ends what is connected ahead with a credential that is another one now.
+    pub(crate) fn forget(&self, credential: &str) {
+        lock(&self.state.pool).drop_prepared(|p| p.target.credential.as_deref() == Some(credential));
     }
 
     /// Ends all idle children. Those at work end with their order.
@@ -149,6 +249,7 @@ impl Executors {
         let mut pool = lock(&self.state.pool);
         pool.closed = true;
         pool.idle.clear();
+        pool.drop_prepared(|_| true);
         self.state.wanted.notify_all();
     }
 }
@@ -200,20 +301,20 @@ fn keep_filled(state: &State, config: &ExecutorConfig) {
 }
 
 /// Counts one child at work.
-struct Slot<'a>(&'a State);
+struct Slot(Arc<State>);
 
-impl<'a> Slot<'a> {
-    fn take(state: &'a State, most: usize) -> Result<Self, ExecutorError> {
+impl Slot {
+    fn take(state: &Arc<State>, most: usize) -> Result<Self, ExecutorError> {
         let mut pool = lock(&state.pool);
         if pool.busy >= most {
             return Err(ExecutorError::Busy);
         }
         pool.busy += 1;
-        Ok(Self(state))
+        Ok(Self(Arc::clone(state)))
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
         lock(&self.0.pool).busy -= 1;
     }

@@ -434,6 +434,7 @@ impl Guard {
         let info =
             self.vault.lock().unwrap_or_else(PoisonError::into_inner).put(name, value.as_bytes(), Timestamp::now());
         let info = info.map_err(|error| refused(Refused::Malformed, error.to_string()))?;
+        self.executors.forget(&info.name);
         let mut stored = entry(EventKind::SecretStored);
         stored.facts.insert("name".into(), info.name);
         stored.facts.insert("version".into(), info.version.to_string());

@@ -92,8 +92,13 @@ fn nothing_is_left_after_kills() {
     assert_eq!(server.sql(LEFT), "0");
     server.sql("UPDATE rows SET n = 0");
 
+    let ahead = Order::Prepare { target: order.target().clone() };
     for kill in 0..kills {
-        let mut child = executor(&order);
+        // Every other one was connected before its order came.
+        let mut child = executor(if kill % 2 == 0 { &order } else { &ahead });
+        if kill % 2 != 0 {
+            frame::write(child.stdin.as_mut().unwrap(), &order, ORDER_LIMIT).unwrap();
+        }
         let part = u32::try_from(kill * 100 / kills.max(1)).unwrap();
         std::thread::sleep(whole * part / 90);
         child.kill().unwrap();
@@ -111,4 +116,66 @@ fn nothing_is_left_after_kills() {
     let (left, changed) = (server.sql(LEFT), server.sql("SELECT count(*) FROM rows WHERE n <> 0"));
     println!("kills: {kills}\nleft_behind: {left}\nchanged: {changed}");
     assert_eq!((left.as_str(), changed.as_str()), ("0", "0"));
+}
+
+/// Waits until the server has that many roles of ours.
+fn roles(server: &pg::Server, wanted: &str) -> bool {
+    let until = Instant::now() + Duration::from_secs(10);
+    while server.sql(LEFT) != wanted && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server.sql(LEFT) == wanted
+}
+
+#[test]
+fn a_child_connected_ahead_serves_its_target_once_and_leaves_nothing() {
+    let server = pg::Server::start();
+    server.sql(
+        "CREATE ROLE minter LOGIN CREATEROLE; GRANT ALL ON SCHEMA public TO minter; SET ROLE minter;
+         CREATE TABLE rows (id int PRIMARY KEY, n int); INSERT INTO rows SELECT i, 0 FROM generate_series(1, 9) i",
+    );
+    server.let_in("local all boss,minter trust\nlocal all all scram-sha-256\n");
+    let run = Order::Run { job: job(&server), ceiling_rows: 5 };
+    let ahead = || executor(&Order::Prepare { target: run.target().clone() });
+    let ends = |mut child: Child| {
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    };
+
+    // Its role may do nothing while it waits, and is gone when nobody needs it.
+    let child = ahead();
+    assert!(roles(&server, "1"));
+    assert_eq!(server.sql("SELECT count(*) FROM pg_class WHERE relacl::text LIKE '%wetink%'"), "0");
+    ends(child);
+    assert_eq!(server.sql(LEFT), "0");
+
+    // An order for another target gets no session and no answer.
+    let mut child = ahead();
+    assert!(roles(&server, "1"));
+    let mut other = job(&server);
+    other.target.name = "elsewhere".into();
+    let other = Order::Run { job: other, ceiling_rows: 5 };
+    frame::write(child.stdin.as_mut().unwrap(), &other, ORDER_LIMIT).unwrap();
+    assert!(frame::read::<Report>(child.stdout.as_mut().unwrap(), REPORT_LIMIT).is_err());
+    ends(child);
+    assert_eq!(server.sql(LEFT), "0");
+
+    // The server ended its sessions meanwhile: it connects once more.
+    for broken in [false, true] {
+        let mut child = ahead();
+        assert!(roles(&server, "1"));
+        if broken {
+            server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'wetink%' OR usename = 'minter'");
+        }
+        frame::write(child.stdin.as_mut().unwrap(), &run, ORDER_LIMIT).unwrap();
+        let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
+        assert!(matches!(report, Report::Prepared { affected: 1, .. }), "{report:?}");
+        frame::write(child.stdin.as_mut().unwrap(), &Go { commit: true }, 1024).unwrap();
+        let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
+        assert!(matches!(report, Report::Done { affected: 1, .. }), "{report:?}");
+        ends(child);
+    }
+    let report = perform(&run, b"", &mut |_, _| false);
+    assert!(matches!(report, Report::Failed { .. }), "{report:?}");
+    assert_eq!((server.sql(LEFT), server.sql("SELECT n FROM rows WHERE id = 3")), ("0".into(), "7".into()));
 }

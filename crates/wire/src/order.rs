@@ -20,10 +20,15 @@ pub const REPORT_LIMIT: usize = 12 * 1024 * 1024;
 /// Most bytes of cell text an executor puts into one result; the rest is cut off and counted.
 pub const RESULT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What an executor is told to do. One order, then it ends.
+/// What an executor is told to do. One order, then it ends; only [`Order::Prepare`] is followed by the one it prepares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Order {
+    /// Connect, and wait up to a minute for an order on the same target, which comes without a credential. Reports nothing by itself.
+    Prepare {
+        /// Where.
+        target: Registration,
+    },
     /// Read the target's schema. Reports [`Report::Catalog`].
     Catalog {
         /// Where.
@@ -50,6 +55,16 @@ pub enum Order {
         /// Transaction id as reported by [`Report::Prepared`].
         transaction: String,
     },
+}
+
+impl Order {
+    /// Where.
+    pub fn target(&self) -> &Registration {
+        match self {
+            Self::Prepare { target } | Self::Catalog { target } | Self::Resolve { target, .. } => target,
+            Self::Preview { job, .. } | Self::Run { job, .. } => &job.target,
+        }
+    }
 }
 
 /// What to run, where, within what.

@@ -121,7 +121,7 @@ async fn rows<T: DeserializeOwned>(db: &mut PgConnection, sql: &str) -> Result<V
 
 /// Reads the schema.
 pub(crate) async fn read(target: &Registration, credential: &[u8]) -> Result<Catalog, Report> {
-    let mut db = login(target, credential, "catalog").await?;
+    let mut db = login(target, credential).await?;
     let version = strings(&mut db, "SELECT current_setting('server_version')").await?.pop().unwrap_or_default();
     let relations = rows::<RelationRow>(&mut db, RELATIONS).await?.into_iter().map(relation).collect();
     let functions = rows::<FunctionRow>(&mut db, FUNCTIONS).await?.into_iter().map(function).collect();

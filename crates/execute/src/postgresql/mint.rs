@@ -1,7 +1,8 @@
 //! A login role for one run, with exactly the grants of the signed effect, dropped afterwards.
 //!
 //! The statement runs in a session of the minted role and of no other: there is nothing that a role switch inside it could
-//! fall back to. The login that mints never runs an artifact.
+//! fall back to. The login that mints never runs an artifact. A role is made empty, so that it can be made before it is
+//! needed, and gets its grants once the effect is known.
 //!
 //! If we crash here: the role stays, cannot log in after its deadline, and is swept by the next run. The minter holds an
 //! advisory lock named after the role as long as it lives, so a sweeper knows which roles nobody needs any more.
@@ -11,10 +12,11 @@ use artifact::effect::{RelationUse, Verb};
 use aws_lc_rs::{digest, hmac, pbkdf2, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use futures_util::future;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use wire::order::{FailCode, Job, Report};
-use wire::target::Address;
+use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
 use super::session::{literal, login, not_ours, open, quote, run, strings, table};
@@ -41,59 +43,49 @@ fn lock_of(role: &str) -> String {
 }
 
 impl Minted {
-    /// Sweeps what earlier runs may have left, then makes the role in one transaction.
-    pub(super) async fn make(job: &Job, credential: &[u8]) -> Result<Self, Report> {
-        let Address::Postgresql { database, mirror, .. } = &job.target.address else { return Err(not_ours()) };
-        if job.effect.commits_itself || job.effect.relations.iter().any(|r| r.verbs.contains(&Verb::Define)) {
-            return Err(failed(
-                FailCode::BadOrder,
-                "no grant covers a change of the schema; register the target once more with a login that owns the objects",
-            ));
-        }
-        let mut minter = login(&job.target, credential, &job.signer).await?;
+    /// Sweeps what earlier runs may have left, then makes a role that may do nothing yet.
+    pub(super) async fn empty(target: &Registration, credential: &[u8]) -> Result<Self, Report> {
+        let Address::Postgresql { mirror, .. } = &target.address else { return Err(not_ours()) };
+        let mut minter = login(target, credential).await?;
         sweep(&mut minter).await?;
-        let (role, password) = (format!("{PREFIX}{}", random()), random());
-        let until = job.target.statement_timeout_ms / 1000 + SLACK_S;
-        let mut batch = format!(
-            "SELECT pg_advisory_lock({lock}); BEGIN;
+        let (role, password) = (format!("{PREFIX}{}", random()), Zeroizing::new(random()));
+        let until = target.statement_timeout_ms / 1000 + SLACK_S;
+        // Nothing is lost if the server loses the role in a crash, so nobody waits for its disk.
+        let batch = format!(
+            "SET synchronous_commit = off; SELECT pg_advisory_lock({lock}); BEGIN;
              CREATE ROLE {role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 1 PASSWORD {verifier};
-             DO $do$ BEGIN EXECUTE format('ALTER ROLE {role} VALID UNTIL %L', now() + interval '{until} seconds'); END $do$;",
+             DO $do$ BEGIN EXECUTE format('ALTER ROLE {role} VALID UNTIL %L', now() + interval '{until} seconds'); END $do$;
+             {member} COMMIT",
             lock = lock_of(&role),
             verifier = literal(&scram(&password)),
+            member = mirror.as_ref().map(|mirror| format!("GRANT {} TO {role};", quote(mirror))).unwrap_or_default(),
         );
-        if let Some(mirror) = mirror {
-            batch += &format!("GRANT {} TO {role};", quote(mirror));
-        } else {
-            batch += &grants(&mut minter, job, &role, database).await?;
-        }
-        batch += "COMMIT";
-        let made = Self { minter, role, password: Zeroizing::new(password) };
-        made.minted(&batch).await
+        run(&mut minter, &batch).await.map_err(cannot_mint)?;
+        Ok(Self { minter, role, password })
     }
 
-    async fn minted(mut self, batch: &str) -> Result<Self, Report> {
-        match run(&mut self.minter, batch).await {
-            Ok(()) => Ok(self),
-            // One transaction: a grant that the minter cannot give leaves no role behind.
-            Err(Report::Failed { detail, .. }) => Err(failed(
-                FailCode::BadOrder,
-                &format!(
-                    "the login cannot mint a role with the rights of this effect ({detail}); let it own the relations or grant to it WITH GRANT OPTION"
-                ),
-            )),
-            Err(other) => Err(other),
+    /// Gives the role what the effect names, in one transaction. A mirrored role has its rights by membership.
+    pub(super) async fn grant(&mut self, job: &Job) -> Result<(), Report> {
+        grant(&mut self.minter, &self.role, job).await
+    }
+
+    /// Asks what will be asked once there is an effect, so that the server has read its own tables by then.
+    pub(super) async fn warm(&mut self) {
+        for question in [facts_of(&["''".to_owned()]), wider(&["''".to_owned()], &["''".to_owned()], "")] {
+            let _ = table(&mut self.minter, &question).await;
         }
     }
 
     /// A session of the minted role.
-    pub(super) async fn connect(&self, job: &Job) -> Result<PgConnection, Report> {
-        let Address::Postgresql { mirror, .. } = &job.target.address else { return Err(not_ours()) };
-        let mut db = open(&job.target, &self.role, self.password.as_bytes(), &job.signer).await?;
-        if let Some(role) = mirror {
-            // The minted login is a member of this role only, so falling back to itself gains nothing.
-            run(&mut db, &format!("SET ROLE {}", quote(role))).await?;
-        }
-        Ok(db)
+    pub(super) async fn connect(&self, target: &Registration) -> Result<PgConnection, Report> {
+        connect(target, &self.role, &self.password).await
+    }
+
+    /// Both at once. If the role cannot have its rights, there is no session.
+    pub(super) async fn grant_and_connect(&mut self, job: &Job) -> Result<PgConnection, Report> {
+        let Self { minter, role, password } = self;
+        let (granted, connected) = future::join(grant(minter, role, job), connect(&job.target, role, password)).await;
+        granted.and(connected)
     }
 
     /// The minter's session, for questions of ours.
@@ -106,6 +98,44 @@ impl Minted {
         let _ = remove(&mut self.minter, &self.role).await;
         let _ = self.minter.close().await;
     }
+}
+
+async fn grant(minter: &mut PgConnection, role: &str, job: &Job) -> Result<(), Report> {
+    let Address::Postgresql { database, mirror, .. } = &job.target.address else { return Err(not_ours()) };
+    if job.effect.commits_itself || job.effect.relations.iter().any(|r| r.verbs.contains(&Verb::Define)) {
+        return Err(failed(
+            FailCode::BadOrder,
+            "no grant covers a change of the schema; register the target once more with a login that owns the objects",
+        ));
+    }
+    if mirror.is_some() {
+        return Ok(());
+    }
+    let grants = grants(minter, job, role, database).await?;
+    if grants.is_empty() {
+        return Ok(());
+    }
+    run(minter, &format!("BEGIN; {grants} COMMIT")).await.map_err(cannot_mint)
+}
+
+async fn connect(target: &Registration, role: &str, password: &str) -> Result<PgConnection, Report> {
+    let Address::Postgresql { mirror, .. } = &target.address else { return Err(not_ours()) };
+    let mut db = open(target, role, password.as_bytes()).await?;
+    if let Some(role) = mirror {
+        // The minted login is a member of this role only, so falling back to itself gains nothing.
+        run(&mut db, &format!("SET ROLE {}", quote(role))).await?;
+    }
+    Ok(db)
+}
+
+fn cannot_mint(report: Report) -> Report {
+    let Report::Failed { detail, .. } = report else { return report };
+    failed(
+        FailCode::BadOrder,
+        &format!(
+            "the login cannot mint a role with the rights of this effect ({detail}); let it own the relations or grant to it WITH GRANT OPTION"
+        ),
+    )
 }
 
 /// 192 bits in characters that a role name takes as they are.
@@ -143,13 +173,7 @@ async fn grants(minter: &mut PgConnection, job: &Job, role: &str, database: &str
     let mut sql = String::new();
     if !used.is_empty() {
         let names: Vec<String> = used.iter().map(|r| literal(&r.name)).collect();
-        let facts = format!(
-            "SELECT n.nspname || '.' || c.relname, c.oid::regclass::text, c.relkind::text,
-               (SELECT json_agg(a.attname ORDER BY a.attnum)::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname IN ({}) AND c.relkind IN ('r','p','v','m','f','S')",
-            names.join(", ")
-        );
-        let facts = table(minter, &facts).await?;
+        let facts = table(minter, &facts_of(&names)).await?;
         for wanted in &used {
             let found = facts.iter().find(|row| row[0].as_deref() == Some(&wanted.name));
             let Some([_, Some(name), Some(kind), columns]) = found.map(Vec::as_slice) else {
@@ -179,23 +203,39 @@ async fn grants(minter: &mut PgConnection, job: &Job, role: &str, database: &str
         .collect();
     let functions: Vec<String> =
         job.effect.functions.iter().filter(|f| !of_the_server(f)).map(|f| literal(f)).collect();
-    let list = |items: &[String]| if items.is_empty() { "NULL".to_owned() } else { items.join(", ") };
-    // What everybody may do anyway needs no grant, which the minter might not be able to give.
-    let more = format!(
+    for grant in strings(minter, &wider(&schemas, &functions, database)).await? {
+        sql += &format!("{grant} TO {role};");
+    }
+    Ok(sql)
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() { "NULL".to_owned() } else { items.join(", ") }
+}
+
+/// Kind and columns of relations.
+fn facts_of(names: &[String]) -> String {
+    format!(
+        "SELECT n.nspname || '.' || c.relname, c.oid::regclass::text, c.relkind::text,
+           (SELECT json_agg(a.attname ORDER BY a.attnum)::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname IN ({}) AND c.relkind IN ('r','p','v','m','f','S')",
+        list(names)
+    )
+}
+
+/// What everybody may do anyway needs no grant, which the minter might not be able to give.
+fn wider(schemas: &[String], functions: &[String], database: &str) -> String {
+    format!(
         "SELECT 'GRANT USAGE ON SCHEMA ' || quote_ident(nspname) FROM pg_namespace WHERE nspname IN ({})
            AND nspname NOT IN ('pg_catalog', 'information_schema') AND NOT has_schema_privilege('public', oid, 'USAGE')
          UNION ALL SELECT 'GRANT EXECUTE ON ROUTINE ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
            WHERE lower(n.nspname || '.' || p.proname) IN ({}) AND NOT has_function_privilege('public', p.oid, 'EXECUTE')
          UNION ALL SELECT 'GRANT CONNECT ON DATABASE ' || quote_ident(datname) FROM pg_database WHERE datname = {}
            AND NOT has_database_privilege('public', oid, 'CONNECT')",
-        list(&schemas),
-        list(&functions),
+        list(schemas),
+        list(functions),
         literal(database)
-    );
-    for grant in strings(minter, &more).await? {
-        sql += &format!("{grant} TO {role};");
-    }
-    Ok(sql)
+    )
 }
 
 fn of_the_server(name: &str) -> bool {
@@ -253,6 +293,7 @@ async fn sweep(db: &mut PgConnection) -> Result<(), Report> {
 
 /// Takes back every grant by name and drops the role, in one transaction. `DROP OWNED BY` would need membership.
 async fn remove(db: &mut PgConnection, role: &str) -> Result<(), Report> {
+    run(db, "ROLLBACK").await?;
     let granted = format!(
         "SELECT DISTINCT CASE d.classid
              WHEN 'pg_class'::regclass THEN (SELECT 'REVOKE ALL ON ' || CASE WHEN c.relkind = 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || d.objid::regclass FROM pg_class c WHERE c.oid = d.objid)

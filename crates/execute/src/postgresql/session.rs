@@ -45,9 +45,9 @@ pub(super) async fn table(db: &mut PgConnection, sql: &str) -> Result<Vec<Vec<Op
 }
 
 /// Connects as the registered login, pins the session, and refuses powers that the login must not have.
-pub(super) async fn login(target: &Registration, credential: &[u8], signer: &str) -> Result<PgConnection, Report> {
+pub(super) async fn login(target: &Registration, credential: &[u8]) -> Result<PgConnection, Report> {
     let Address::Postgresql { login, rights, mirror, .. } = &target.address else { return Err(not_ours()) };
-    let mut db = open(target, login, credential, signer).await?;
+    let mut db = open(target, login, credential).await?;
     match rights {
         Rights::Login => check_login(&mut db, mirror.as_deref()).await?,
         Rights::Minted => check_minter(&mut db).await?,
@@ -60,21 +60,15 @@ pub(super) fn not_ours() -> Report {
 }
 
 /// Connects as `role` and pins what the meaning of a statement depends on.
-pub(super) async fn open(
-    target: &Registration,
-    role: &str,
-    password: &[u8],
-    signer: &str,
-) -> Result<PgConnection, Report> {
+pub(super) async fn open(target: &Registration, role: &str, password: &[u8]) -> Result<PgConnection, Report> {
     let Address::Postgresql { host, port, database, tls, ca_file, search_path, .. } = &target.address else {
         return Err(not_ours());
     };
-    let name: String = format!("wetink:{signer}").chars().filter(char::is_ascii_graphic).take(63).collect();
     let mut options = PgConnectOptions::new_without_pgpass()
         .port(*port)
         .username(role)
         .database(database)
-        .application_name(&name)
+        .application_name("wetink")
         .statement_cache_capacity(0)
         .disable_statement_logging();
     options = if host.starts_with('/') { options.socket(host) } else { options.host(host) };
@@ -131,13 +125,14 @@ async fn check_login(db: &mut PgConnection, mirror: Option<&str>) -> Result<(), 
 /// A login that mints roles needs that power and no greater one. No artifact ever runs in its session.
 async fn check_minter(db: &mut PgConnection) -> Result<(), Report> {
     let powers = "SELECT rolname::text FROM pg_roles WHERE (rolsuper OR rolreplication OR rolbypassrls)
-                  AND (rolname = session_user OR pg_has_role(session_user, oid, 'MEMBER'))";
-    if let Some(role) = strings(db, powers).await?.first() {
+                  AND (rolname = session_user OR pg_has_role(session_user, oid, 'MEMBER'))
+                  UNION ALL SELECT '' FROM pg_roles WHERE rolname = session_user AND rolcreaterole";
+    let found = strings(db, powers).await?;
+    if let Some(role) = found.iter().find(|role| !role.is_empty()) {
         let detail = format!("the login is, or can become, the powerful role {role}; minting needs CREATEROLE only");
         return Err(failed(FailCode::BadOrder, &detail));
     }
-    let can = "SELECT 'yes' FROM pg_roles WHERE rolname = session_user AND rolcreaterole";
-    if strings(db, can).await?.is_empty() {
+    if found.is_empty() {
         return Err(failed(
             FailCode::BadOrder,
             "the target says that roles are minted, but its login may not: ALTER ROLE ... CREATEROLE, or register the target with the login's own rights",

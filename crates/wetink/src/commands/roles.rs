@@ -90,7 +90,7 @@ fn guard_main(args: GuardArgs, dir: Option<PathBuf>, hardened: bool) -> Result<(
         Guard::set_up(&home.guard(), &key, FIRST_PACK.0, FIRST_PACK.1).context("the guard could not be set up")?;
     }
     let program = std::env::current_exe().context("cannot find my own program file")?;
-    let executor = ExecutorConfig { program, arguments: vec!["executor".into()], idle: 2, busy_max: 16 };
+    let executor = ExecutorConfig { program, arguments: vec!["executor".into()], idle: 2, prepared: 4, busy_max: 16 };
     let guard = Guard::open(GuardConfig { dir: home.guard(), executor, floor: Floor::default() }, &key)?;
     let token = guard.enrollment_token();
     let uid = own_uid();
