@@ -39,11 +39,7 @@ impl Sensitive {
 
 /// Everything that stands in the text, each kind once, in the order of [`Sensitive`].
 pub fn detect(text: &str) -> Vec<Sensitive> {
-    let mut end = text.len().min(TEXT_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = &text[..end];
+    let text = &text[..text.floor_char_boundary(TEXT_MAX)];
     let mut seen = Vec::new();
     let mut add = |what: Sensitive, is: bool| {
         if is {

@@ -104,6 +104,9 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
 /// Which values the statement uses, as the engine numbers them.
 fn parameters(statement: &Statement<'_>, text: &str, draft: &mut Draft) {
     let count = statement.parameter_count();
+    if count == 0 && draft.given.is_empty() {
+        return;
+    }
     let names: Vec<Option<&str>> = (1..=count.min(PARAMETERS_MAX + 1)).map(|n| statement.parameter_name(n)).collect();
     if names.iter().flatten().any(|name| !name.starts_with('?')) {
         draft.note(Code::Parameter, None, "A parameter has a name; write `?` or `?1`.");

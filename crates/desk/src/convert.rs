@@ -42,7 +42,7 @@ pub(crate) fn new_entry(draft: Draft) -> NewEntry {
     NewEntry { entry: serde_json::to_value(&draft.entry).unwrap_or_default(), contents }
 }
 
-/// Findings as pages and agents see them.
+/// Where a value comes from, as pages show it.
 pub(crate) fn origin_view(line: &lifecycle::OriginLine) -> wire::people::OriginView {
     wire::people::OriginView {
         value: line.value.clone(),
@@ -53,6 +53,7 @@ pub(crate) fn origin_view(line: &lifecycle::OriginLine) -> wire::people::OriginV
     }
 }
 
+/// Findings as pages and agents see them.
 pub(crate) fn finding_views(findings: &[serde_json::Value]) -> Vec<FindingView> {
     findings
         .iter()

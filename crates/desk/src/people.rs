@@ -188,7 +188,6 @@ fn not_taken(error: NotTaken) -> PersonError {
     }
 }
 
-/// Rows that can be put back, as the entry that settled the run says.
 /// Rows of a column that are looked at.
 const LOOKED_AT: usize = 500;
 
@@ -203,6 +202,7 @@ fn looks_like(result: &wire::order::ResultSet, column: usize) -> Option<String> 
     (!seen.is_empty()).then(|| format!("{label} (looks like {})", names.join(", ")))
 }
 
+/// Rows that can be put back, as the entry that settled the run says.
 fn kept_rows(body: &str) -> Option<u64> {
     let entry = Entry::parse(body.as_bytes()).ok().filter(|entry| entry.event == EventKind::Settled)?;
     entry.facts.get("undo")?.parse().ok()
@@ -511,6 +511,7 @@ impl People for Desk {
         self.carry_grant(grant).await
     }
 
+    // Only the pass's digest is kept.
     async fn new_pass(
         &self,
         who: &Person,
@@ -518,7 +519,25 @@ impl People for Desk {
         minutes: u32,
         key: Option<String>,
     ) -> Result<NewPass, PersonError> {
-        self.make_pass(who, task, minutes, key).await
+        if key.as_deref().is_some_and(|key| !intake::is_thumbprint(key)) {
+            return Err(person_error("malformed", "That is no key's thumbprint. `wetink key agent FILE` prints one."));
+        }
+        let registry = self.fresh_registry().await?;
+        let now = Timestamp::now();
+        let scope = crate::hand_in::open_task(&registry, task, now);
+        let scope = scope.ok_or_else(|| {
+            person_error("not_found", "There is no open task of that id. `wetink task list` names them.")
+        })?;
+        if !(1..=1440).contains(&minutes) {
+            return Err(person_error("malformed", "A pass lives between 1 minute and 24 hours."));
+        }
+        let expires_at = now.plus_seconds(u64::from(minutes) * 60).min(scope.not_after);
+        let pass = crate::signin::random_token("wtp");
+        let session = SessionId::random();
+        let digest = artifact::Digest::of(pass.as_bytes());
+        let entry = lifecycle::draft::agent_enrolled(session, &scope, &who.name, digest, expires_at, key.as_deref());
+        self.record(vec![new_entry(entry)]).await?;
+        Ok(NewPass { pass, task, agent: scope.agent, expires_at, url: format!("{}/mcp", self.inner.config.agents_url) })
     }
 
     async fn stop(&self, who: &Person, scope: String) -> Result<(), PersonError> {
@@ -560,34 +579,5 @@ impl Desk {
             Answer::Text { text } => Ok(text),
             _ => Err(DeskError::from(LinkError::Protocol).into()),
         }
-    }
-
-    /// A new pass for an agent in an open task. Only its digest is kept.
-    async fn make_pass(
-        &self,
-        who: &Person,
-        task: TaskId,
-        minutes: u32,
-        key: Option<String>,
-    ) -> Result<NewPass, PersonError> {
-        if key.as_deref().is_some_and(|key| !intake::is_thumbprint(key)) {
-            return Err(person_error("malformed", "That is no key's thumbprint. `wetink key agent FILE` prints one."));
-        }
-        let registry = self.fresh_registry().await?;
-        let now = Timestamp::now();
-        let scope = crate::hand_in::open_task(&registry, task, now);
-        let scope = scope.ok_or_else(|| {
-            person_error("not_found", "There is no open task of that id. `wetink task list` names them.")
-        })?;
-        if !(1..=1440).contains(&minutes) {
-            return Err(person_error("malformed", "A pass lives between 1 minute and 24 hours."));
-        }
-        let expires_at = now.plus_seconds(u64::from(minutes) * 60).min(scope.not_after);
-        let pass = crate::signin::random_token("wtp");
-        let session = SessionId::random();
-        let digest = artifact::Digest::of(pass.as_bytes());
-        let entry = lifecycle::draft::agent_enrolled(session, &scope, &who.name, digest, expires_at, key.as_deref());
-        self.record(vec![new_entry(entry)]).await?;
-        Ok(NewPass { pass, task, agent: scope.agent, expires_at, url: format!("{}/mcp", self.inner.config.agents_url) })
     }
 }

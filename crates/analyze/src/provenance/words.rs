@@ -16,11 +16,7 @@ pub(super) struct Words {
 
 /// At most `most` bytes, ending at a character.
 pub(super) fn cut(text: &str, most: usize) -> &str {
-    let mut end = most.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(most)]
 }
 
 fn word(raw: &str) -> Option<String> {
