@@ -102,6 +102,7 @@ pub(crate) fn examined() -> Result<Examined> {
         environment: "dev",
         labels: &labels,
         catalog: &catalog,
+        login_rights: false,
         asked: None,
     };
     let artifact = Artifact::new(Kind::SqlSqlite, statement(1).into_bytes())?;

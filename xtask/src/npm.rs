@@ -6,8 +6,9 @@ use std::process::Command;
 use crate::graph::Workspace;
 use crate::run::{Outcome, on_path, run};
 
-/// Neither has dependencies of its own, so the version is the whole of what is brought.
-const PACKAGES: &[&str] = &["playwright-core@1.65.1", "axe-core@4.14.1"];
+/// A browser's driver, the rules of accessibility, the official client of MCP, and a certified OpenID provider.
+const PACKAGES: &[&str] =
+    &["playwright-core@1.65.1", "axe-core@4.14.1", "@modelcontextprotocol/sdk@1.32.2", "oidc-provider@8.8.1"];
 
 /// Brings the packages to `target/npm`, once a version.
 pub(crate) fn ensure() -> Outcome {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use artifact::bound::{self, Parameter};
 use artifact::{Digest, ProposalId, Timestamp, digest_words};
+use intake::oauth::{Exchange, ExchangeError, Exchanged};
 use intake::{Door, Refused};
 use store::ProposalRow;
 use wire::Refusal;
@@ -118,6 +119,10 @@ fn task_of(registry: &Registry, who: &Principal) -> Result<lifecycle::TaskScope,
 }
 
 impl Door for Desk {
+    async fn exchange(&self, exchange: Exchange, key: Option<String>) -> Result<Exchanged, ExchangeError> {
+        self.exchanged(exchange, key).await
+    }
+
     async fn authenticate(&self, pass: &str, address: &str) -> Result<Principal, Refusal> {
         let unavailable = |error: DeskError| {
             tracing::warn!(%error, "a pass could not be looked up");

@@ -26,6 +26,10 @@ pub struct DeskConfig {
     pub requests_per_minute: u32,
     /// Who is told when a proposal changes its state.
     pub hooks: Vec<crate::Hook>,
+    /// How the desk reaches what strangers name.
+    pub outbound: crate::OutboundConfig,
+    /// Where people may sign in besides with a key.
+    pub oidc: Option<crate::OidcConfig>,
 }
 
 /// A setting that cannot work.
@@ -51,6 +55,8 @@ impl DeskConfig {
             pending_max: 20,
             requests_per_minute: 120,
             hooks: Vec::new(),
+            outbound: crate::OutboundConfig::default(),
+            oidc: None,
         }
     }
 

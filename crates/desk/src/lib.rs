@@ -9,6 +9,7 @@
 //! Read `hand_in.rs` first, then `tail.rs`.
 
 mod agents;
+mod authorize;
 mod config;
 mod convert;
 mod expire;
@@ -17,8 +18,11 @@ mod hand_in;
 mod hooks;
 mod limits;
 mod link;
+mod oidc;
+mod outbound;
 mod people;
 mod serve;
+mod shown;
 mod signin;
 mod state;
 mod tail;
@@ -28,6 +32,8 @@ pub use hooks::{Hook, HookError, add_hook, hooks, remove_hook};
 pub use intake::AgentKey;
 pub use intake::bridge::bridge;
 pub use link::{Link, LinkError};
+pub use oidc::{OidcConfig, OidcError};
+pub use outbound::{OutboundConfig, SettingsError};
 pub use review::plain;
 pub use serve::{Ready, rebuild, serve};
 pub use state::{Desk, DeskError};

@@ -1,19 +1,22 @@
 //! The desk behind the people's door: reading and deciding. Granting and signing in stand beside it.
 
 use artifact::claim::{Signature, Signed};
-use artifact::{ProposalId, RunId, SessionId, TaskId, Timestamp, digest_words};
-use lifecycle::log::{Entry, EventKind};
+use artifact::{ProposalId, RunId, SessionId, TaskId, Timestamp};
+use lifecycle::log::EventKind;
 use lifecycle::{State, TaskScope, statement};
-use review::{Change, EnrollChallenge, LoginChallenge, Passkeys, People, QueueFilter, QueueGroup, SessionToken};
+use review::{
+    Change, EnrollChallenge, LoginChallenge, Passkeys, People, ProviderStart, QueueFilter, QueueGroup, Returned,
+    SessionToken,
+};
 use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PersonError,
-    QueueRow, ReviewView, RowsView, Selection, Sibling, SignedGrant, ToSign,
+    AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
+    Overview, Person, PersonError, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant, ToSign,
 };
-use wire::socket::{Answer, Proposed, Refused, Registry, Request};
+use wire::socket::{Answer, Proposed, Refused, Request};
 
-use crate::convert::{finding_views, new_entry, origin_view, risk, status};
+use crate::convert::new_entry;
 use crate::hand_in::{Author, NotTaken};
 use crate::link::LinkError;
 use crate::state::{Desk, DeskError};
@@ -50,7 +53,7 @@ fn refused(code: Refused, detail: &str) -> PersonError {
     person_error(code, format!("{advice} {detail}").trim_end().to_owned())
 }
 
-fn not_found() -> PersonError {
+pub(crate) fn not_found() -> PersonError {
     person_error("not_found", "There is no such proposal. The queue lists what waits.")
 }
 
@@ -62,102 +65,6 @@ fn decided(row: &ProposalRow) -> PersonError {
 }
 
 impl Desk {
-    fn queue_row(row: &ProposalRow, registry: &Registry) -> QueueRow {
-        let target = registry.targets.iter().find(|t| t.registration.name == row.target);
-        QueueRow {
-            id: row.id,
-            revision: row.revision,
-            status: status(row.state),
-            risk: risk(&row.risk),
-            headline: row.shown.headline.clone(),
-            target: row.target.clone(),
-            environment: target.map(|t| t.registration.environment.clone()).unwrap_or_default(),
-            task: row.task,
-            in_scope: row.shown.in_scope,
-            agent: row.agent.clone(),
-            person: row.person.clone(),
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-        }
-    }
-
-    pub(crate) async fn row(&self, id: ProposalId, revision: Option<u32>) -> Result<ProposalRow, PersonError> {
-        self.view(move |store| store.proposal(id, revision)).await?.ok_or_else(not_found)
-    }
-
-    async fn row_of_run(&self, run: RunId) -> Result<ProposalRow, PersonError> {
-        let row = self.view(move |store| store.by_run(run)).await?;
-        row.ok_or_else(|| person_error("not_found", "There is no such run."))
-    }
-
-    async fn review(&self, row: ProposalRow) -> Result<ReviewView, PersonError> {
-        let registry = self.registry().await?;
-        let target = registry.targets.iter().find(|t| t.registration.name == row.target);
-        let target = target.ok_or_else(|| person_error("not_found", "Its target is not registered any more."))?;
-        let task =
-            registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
-        let statement = (row.state == State::Pending && row.decision == "ask").then(|| {
-            let until = Timestamp::now().plus_seconds(self.inner.config.statement_s).min(row.expires_at);
-            statement::approval(&statement::ForApproval {
-                gateway: self.inner.gateway,
-                proposal: row.id,
-                revision: row.revision,
-                artifact: row.digest,
-                kind: row.kind,
-                target: &row.target,
-                target_fingerprint: target.fingerprint,
-                run_as: &target.registration.run_as,
-                effect: &row.effect,
-                task: row.task,
-                policy: registry.policy,
-                not_after: until,
-            })
-        });
-        let id = row.id;
-        let history = self.view(move |store| store.history(id)).await?;
-        let undo_rows = history.iter().rev().find_map(|e| kept_rows(&e.body)).filter(|_| row.run.is_some());
-        let history = history.iter().filter_map(|e| history_line(&e.body)).collect();
-        let sibling = self.sibling(&row).await?;
-        Ok(ReviewView {
-            sibling,
-            artifact: row.artifact.clone(),
-            digest: row.digest,
-            words: digest_words(&row.digest),
-            kind: row.kind.to_string(),
-            effect: row.effect.clone(),
-            sentence: row.shown.sentence.clone(),
-            understood: row.shown.understood,
-            findings: finding_views(&row.shown.findings),
-            origins: row.shown.origins.iter().map(origin_view).collect(),
-            registration: target.registration.clone(),
-            undo: row.shown.undo.clone(),
-            task_title: task.as_ref().map(|t| t.title.clone()).unwrap_or_default(),
-            task_scope: task.map(|t| t.may.iter().map(ToString::to_string).collect()).unwrap_or_default(),
-            reasons: row.reasons.clone(),
-            purpose: row.purpose.clone(),
-            statement,
-            arm: row.shown.arm.clone(),
-            history,
-            run: row.run,
-            undo_rows,
-            reason: row.reason.clone(),
-            released: row.released.clone(),
-            row: Self::queue_row(&row, &registry),
-        })
-    }
-
-    /// What the last signed statement of the same pattern had otherwise.
-    async fn sibling(&self, row: &ProposalRow) -> Result<Option<Sibling>, DeskError> {
-        let (target, id) = (row.target.clone(), row.id);
-        let pattern = lifecycle::pattern(row.kind, &row.artifact);
-        let found = self.view(move |store| store.sibling(&target, pattern, id)).await?;
-        Ok(found.filter(|found| found.created_at <= row.created_at).map(|found| {
-            let mut differs = lifecycle::differences(row.kind, &found.artifact, &row.artifact);
-            differs.truncate(50);
-            Sibling { proposal: found.id, at: found.created_at, affected: found.affected, differs }
-        }))
-    }
-
     /// A desk decision about a pending proposal, in the log before it counts.
     async fn decide(
         &self,
@@ -202,48 +109,6 @@ fn looks_like(result: &wire::order::ResultSet, column: usize) -> Option<String> 
     (!seen.is_empty()).then(|| format!("{label} (looks like {})", names.join(", ")))
 }
 
-/// Rows that can be put back, as the entry that settled the run says.
-fn kept_rows(body: &str) -> Option<u64> {
-    let entry = Entry::parse(body.as_bytes()).ok().filter(|entry| entry.event == EventKind::Settled)?;
-    entry.facts.get("undo")?.parse().ok()
-}
-
-/// One line of a proposal's history, from its log entry.
-fn history_line(body: &str) -> Option<(Timestamp, String)> {
-    let entry = Entry::parse(body.as_bytes()).ok()?;
-    let fact = |name: &str| entry.facts.get(name).map(String::as_str).unwrap_or_default();
-    let who = &entry.actor.name;
-    let line = match entry.event {
-        EventKind::Proposed => format!("{who} handed in r{} ({})", entry.revision.unwrap_or(1), fact("decision")),
-        EventKind::Denied => format!("policy denied r{} of {who}", entry.revision.unwrap_or(1)),
-        EventKind::Opened => format!("{who} opened it"),
-        EventKind::ChangesRequested => format!("{who} asked for changes"),
-        EventKind::Rejected => format!("{who} said no"),
-        EventKind::Withdrawn => format!("{who} took it back"),
-        EventKind::Expired => "nobody decided in time".to_owned(),
-        EventKind::Superseded => "a newer revision took its place".to_owned(),
-        EventKind::Started => match entry.on_behalf_of.as_deref() {
-            Some(signer) => format!("signed by {signer}; the guard started it"),
-            None => "the guard started it".to_owned(),
-        },
-        EventKind::Committing => "the target was told to commit".to_owned(),
-        EventKind::Settled => match fact("outcome") {
-            "ran" => format!(
-                "ran: {} rows changed, {} returned, {} ms",
-                fact("affected"),
-                fact("returned"),
-                fact("elapsed_ms")
-            ),
-            outcome => format!("ended: {outcome} {}", fact("cause")).trim_end().to_owned(),
-        },
-        EventKind::Viewed => format!("{} looked at the held result", entry.on_behalf_of.as_deref().unwrap_or(who)),
-        EventKind::Released => format!("released to the agent: {} rows, {} columns", fact("rows"), fact("columns")),
-        EventKind::Collected => format!("{who} read what was released"),
-        _ => return None,
-    };
-    Some((entry.at, line))
-}
-
 impl People for Desk {
     async fn login_challenge(&self) -> Result<LoginChallenge, PersonError> {
         self.begin_login().await
@@ -256,6 +121,26 @@ impl People for Desk {
         address: &str,
     ) -> Result<(SessionToken, Person), PersonError> {
         self.finish_login(id, signature, address).await
+    }
+
+    async fn provider_begin(&self, next: &str) -> Result<ProviderStart, PersonError> {
+        self.provider_begin(next).await
+    }
+
+    async fn provider_finish(&self, returned: &Returned, browser: &str) -> Result<(SessionToken, String), PersonError> {
+        self.provider_finish(returned, browser).await
+    }
+
+    async fn provider_logout(&self, token: &str) -> Result<(), PersonError> {
+        self.provider_logout(token).await
+    }
+
+    async fn sessions(&self, who: &Person) -> Vec<SessionView> {
+        self.inner.signins.of_person(&who.name, Timestamp::now())
+    }
+
+    async fn logout_everywhere(&self, who: &Person) {
+        self.inner.signins.end_all(&who.name);
     }
 
     async fn logout(&self, token: &str) {
@@ -533,11 +418,21 @@ impl People for Desk {
         }
         let expires_at = now.plus_seconds(u64::from(minutes) * 60).min(scope.not_after);
         let pass = crate::signin::random_token("wtp");
-        let session = SessionId::random();
-        let digest = artifact::Digest::of(pass.as_bytes());
-        let entry = lifecycle::draft::agent_enrolled(session, &scope, &who.name, digest, expires_at, key.as_deref());
-        self.record(vec![new_entry(entry)]).await?;
+        self.enroll_pass(SessionId::random(), &scope, &who.name, &pass, expires_at, key.as_deref()).await?;
         Ok(NewPass { pass, task, agent: scope.agent, expires_at, url: format!("{}/mcp", self.inner.config.agents_url) })
+    }
+
+    async fn authorize_view(&self, _who: &Person, request: AuthorizeRequest) -> Result<AuthorizeView, PersonError> {
+        self.authorize_page(request).await
+    }
+
+    async fn authorize(
+        &self,
+        who: &Person,
+        request: AuthorizeRequest,
+        task: Option<TaskId>,
+    ) -> Result<String, PersonError> {
+        self.authorized(who, request, task).await
     }
 
     async fn stop(&self, who: &Person, scope: String) -> Result<(), PersonError> {
@@ -574,6 +469,22 @@ impl People for Desk {
 }
 
 impl Desk {
+    /// Lets `pass` in for a task, as a new session or in the place of the pass that this one had.
+    pub(crate) async fn enroll_pass(
+        &self,
+        session: SessionId,
+        scope: &TaskScope,
+        by: &str,
+        pass: &str,
+        until: Timestamp,
+        key: Option<&str>,
+    ) -> Result<(), DeskError> {
+        let digest = artifact::Digest::of(pass.as_bytes());
+        let entry = lifecycle::draft::agent_enrolled(session, scope, by, digest, until, key);
+        self.record(vec![new_entry(entry)]).await?;
+        Ok(())
+    }
+
     async fn text(&self, request: &Request) -> Result<String, PersonError> {
         match self.inner.link.ask(request).await.map_err(DeskError::from)? {
             Answer::Text { text } => Ok(text),

@@ -75,8 +75,9 @@ impl Ready {
     /// Serves until `stop` ends.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let config = self.desk.inner.config.clone();
-        let intake_config =
+        let mut intake_config =
             IntakeConfig::at(&config.agents_url).map_err(|error| ServeError::Door(error.to_string()))?;
+        intake_config.people_url = Some(config.people_url.clone());
         let host = config.people_url.split("://").nth(1).unwrap_or_default().to_owned();
         let secure_cookies = config.people_url.starts_with("https://");
         let review_config = ReviewConfig { public_url: config.people_url.clone(), secure_cookies, hosts: vec![host] };

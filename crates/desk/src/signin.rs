@@ -12,7 +12,7 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use review::{EnrollChallenge, LoginChallenge, Passkeys, SessionToken};
-use wire::people::{KeyRequest, Person, PersonError};
+use wire::people::{KeyRequest, Person, PersonError, SessionView};
 use wire::socket::{Answer, Request};
 
 use crate::link::LinkError;
@@ -59,10 +59,26 @@ struct Inner {
     asking: Vec<KeyRequest>,
 }
 
-struct Session {
+/// A session of the pages.
+pub(crate) struct Session {
     person: Person,
+    pub(crate) how: How,
+    opened: Timestamp,
     until: Timestamp,
     seen: Timestamp,
+}
+
+/// What opened a session.
+pub(crate) enum How {
+    /// A signature with a granted key.
+    Key,
+    /// The identity provider.
+    Provider {
+        /// The person there.
+        sub: String,
+        /// The session there.
+        sid: Option<String>,
+    },
 }
 
 impl SignIns {
@@ -86,14 +102,14 @@ impl SignIns {
         self.lock().challenges.remove(id).filter(|(until, _)| *until > now).map(|(_, text)| text)
     }
 
-    fn open(&self, person: Person, now: Timestamp) -> Option<SessionToken> {
+    pub(crate) fn open(&self, person: Person, how: How, now: Timestamp) -> Option<SessionToken> {
         let mut inner = self.lock();
         inner.sessions.retain(|_, s| s.until > now && s.seen.plus_seconds(IDLE_S) > now);
         if inner.sessions.len() >= KEPT_MAX {
             return None;
         }
         let token = random_token("wts");
-        let session = Session { person, until: now.plus_seconds(SESSION_S), seen: now };
+        let session = Session { person, how, opened: now, until: now.plus_seconds(SESSION_S), seen: now };
         inner.sessions.insert(Digest::of(token.as_bytes()), session);
         Some(SessionToken(token))
     }
@@ -104,7 +120,26 @@ impl SignIns {
 
     /// Ends every session of a person, e.g. when their last key is revoked.
     pub(crate) fn end_all(&self, person: &str) {
-        self.lock().sessions.retain(|_, s| s.person.name != person);
+        self.end_where(|s| s.person.name == person);
+    }
+
+    pub(crate) fn end_where(&self, which: impl Fn(&Session) -> bool) {
+        self.lock().sessions.retain(|_, s| !which(s));
+    }
+
+    /// A person's sessions, the newest first.
+    pub(crate) fn of_person(&self, person: &str, now: Timestamp) -> Vec<SessionView> {
+        let inner = self.lock();
+        let alive = inner.sessions.values().filter(|s| s.person.name == person && s.until > now);
+        let alive = alive.filter(|s| s.seen.plus_seconds(IDLE_S) > now);
+        let view = |s: &Session| SessionView {
+            opened_at: s.opened,
+            seen_at: s.seen,
+            by_provider: matches!(s.how, How::Provider { .. }),
+        };
+        let mut views: Vec<SessionView> = alive.map(view).collect();
+        views.sort_by_key(|view| std::cmp::Reverse(view.opened_at));
+        views
     }
 
     pub(crate) fn person(&self, token: &str, now: Timestamp) -> Option<Person> {
@@ -143,7 +178,7 @@ impl SignIns {
     }
 }
 
-fn busy() -> PersonError {
+pub(crate) fn busy() -> PersonError {
     person_error("unavailable", "Too many people sign in at once. Try again in a few minutes.")
 }
 
@@ -164,7 +199,8 @@ impl Desk {
         );
         let id = self.inner.signins.challenge(text.clone(), now).ok_or_else(busy)?;
         let Passkeys { rp_id, credentials } = self.passkeys_of(None).await?;
-        Ok(LoginChallenge { id, text, passkeys: credentials, rp_id })
+        let provider = self.inner.oidc.as_ref().map(crate::oidc::Oidc::name);
+        Ok(LoginChallenge { id, text, passkeys: credentials, rp_id, provider })
     }
 
     pub(crate) async fn finish_login(
@@ -192,7 +228,7 @@ impl Desk {
         roles.sort_unstable();
         roles.dedup();
         let person = Person { name: signer.person.clone(), roles };
-        let token = self.inner.signins.open(person.clone(), now).ok_or_else(busy)?;
+        let token = self.inner.signins.open(person.clone(), How::Key, now).ok_or_else(busy)?;
         Ok((token, person))
     }
 

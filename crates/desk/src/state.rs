@@ -12,9 +12,11 @@ use store::{Store, StoreError};
 use tokio::sync::{Mutex, MutexGuard, RwLock, broadcast, watch};
 use wire::socket::{Answer, NewEntry, Registry, Request};
 
+use crate::authorize::Authorizations;
 use crate::config::DeskConfig;
 use crate::limits::Limits;
 use crate::link::{Link, LinkError};
+use crate::oidc::{Oidc, OidcError};
 use crate::signin::SignIns;
 
 /// How long a schema snapshot serves before it is read again.
@@ -45,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) changes: broadcast::Sender<Change>,
     pub(crate) limits: Limits,
     pub(crate) signins: SignIns,
+    pub(crate) authorizations: Authorizations,
+    pub(crate) oidc: Option<Oidc>,
     registry: RwLock<Option<Arc<Registry>>>,
     policy: RwLock<Option<(Digest, Arc<Policy>)>>,
     catalogs: StdMutex<HashMap<String, Arc<CatalogSlot>>>,
@@ -68,6 +72,9 @@ pub enum DeskError {
     /// The policy in force does not load.
     #[error("the policy in force does not load, so everything is denied: {0}")]
     Policy(#[from] lifecycle::PolicyError),
+    /// The identity provider cannot be set up.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     /// A blocking task was lost.
     #[error("the desk is shutting down")]
     ShuttingDown,
@@ -89,6 +96,8 @@ impl Desk {
         let inner = Inner {
             limits: Limits::new(config.requests_per_minute),
             signins: SignIns::default(),
+            authorizations: Authorizations::default(),
+            oidc: config.oidc.clone().map(|oidc| Oidc::new(oidc, &config.people_url)).transpose()?,
             link,
             store: Arc::new(store),
             gateway,

@@ -7,6 +7,8 @@ use axum::http::Uri;
 pub struct IntakeConfig {
     /// Where agents reach the gateway, e.g. `https://gw.example`.
     pub public_url: String,
+    /// Where people reach their pages, to allow a host that asks by itself. None: passes are made by people only.
+    pub people_url: Option<String>,
     /// Accepted `Host` values, written as clients send them: with the port unless it is the scheme's own.
     pub allowed_hosts: Vec<String>,
     /// Accepted `Origin` values, as browsers send them. A request without an Origin is no browser's and passes.
@@ -51,6 +53,7 @@ impl IntakeConfig {
         }
         Ok(Self {
             public_url: public_url.trim_end_matches('/').to_owned(),
+            people_url: None,
             allowed_origins: vec![format!("{scheme}://{authority}")],
             allowed_hosts: vec![authority],
             requests_max: 512,

@@ -7,6 +7,8 @@ use wire::api::{
     Check, CheckAnswer, Principal, ProposalAnswer, Propose, RefusalAnswer, Status, TargetDescription, TargetSummary,
 };
 
+use crate::oauth::{Exchange, ExchangeError, Exchanged};
+
 /// What stands behind the agents' door; the desk implements it.
 ///
 /// Every call names the principal, and every call checks that what it is asked about belongs to that principal: ids are
@@ -17,6 +19,13 @@ pub trait Door: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`Refusal::NotAuthenticated`] for an unknown or ended pass, [`Refusal::Unavailable`] if that cannot be looked up.
     fn authenticate(&self, pass: &str, address: &str) -> impl Future<Output = Result<Principal, Refusal>> + Send;
+
+    /// A pass for what a person allowed before. `key`: the thumbprint of the key that the client proved to have.
+    fn exchange(
+        &self,
+        exchange: Exchange,
+        key: Option<String>,
+    ) -> impl Future<Output = Result<Exchanged, ExchangeError>> + Send;
 
     /// What the artifact would do and how it would be decided. Stores nothing for a person.
     fn check(&self, who: &Principal, check: Check) -> impl Future<Output = Result<CheckAnswer, Refused>> + Send;

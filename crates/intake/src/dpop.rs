@@ -65,7 +65,7 @@ struct Claims {
     htm: String,
     htu: String,
     iat: u64,
-    ath: String,
+    ath: Option<String>,
     nonce: Option<String>,
 }
 
@@ -81,7 +81,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
-    pub(crate) pass: &'a str,
+    /// The pass it comes with; none where one is asked for.
+    pub(crate) pass: Option<&'a str>,
 }
 
 fn sha256(text: &str) -> String {
@@ -112,14 +113,18 @@ impl Proofs {
         &self.nonce
     }
 
-    /// Takes the request's one proof if it is made with the key of `bound_to` and was not taken before.
-    pub(crate) fn take(&self, asked: &Asked<'_>, bound_to: &str, now: Timestamp) -> Result<(), NotProved> {
+    /// Takes the request's one proof if it is made with the key of `bound_to`, or any key where that is none, and was not taken
+    /// before. Gives the key's thumbprint.
+    pub(crate) fn take(&self, asked: &Asked<'_>, bound_to: Option<&str>, now: Timestamp) -> Result<String, NotProved> {
         let proof = only(asked.headers, HEADER).filter(|proof| proof.len() <= PROOF_MAX).ok_or(NotProved::Wrong)?;
-        let claims = signed(proof, bound_to).ok_or(NotProved::Wrong)?;
+        let (claims, key) = signed(proof).ok_or(NotProved::Wrong)?;
+        if bound_to.is_some_and(|bound_to| bound_to != key) {
+            return Err(NotProved::Wrong);
+        }
         let seconds = now.as_millis() / 1000;
         let fits = claims.htm == asked.method.as_str()
             && is_about(&claims.htu, asked)
-            && claims.ath == sha256(asked.pass)
+            && asked.pass.is_none_or(|pass| claims.ath.as_deref() == Some(&sha256(pass)))
             && claims.iat.abs_diff(seconds) <= WINDOW_S
             && (8..=256).contains(&claims.jti.len());
         if !fits {
@@ -129,7 +134,7 @@ impl Proofs {
             return Err(NotProved::Nonce);
         }
         let mut name = [0; 32];
-        name.copy_from_slice(digest(&SHA256, format!("{bound_to} {}", claims.jti).as_bytes()).as_ref());
+        name.copy_from_slice(digest(&SHA256, format!("{key} {}", claims.jti).as_bytes()).as_ref());
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= REMEMBERED_MAX {
             used.retain(|_, until| *until >= seconds);
@@ -139,25 +144,25 @@ impl Proofs {
         }
         // Until then its own time keeps it out.
         match used.insert(name, claims.iat + WINDOW_S * 2) {
-            None => Ok(()),
+            None => Ok(key),
             Some(_) => Err(NotProved::Wrong),
         }
     }
 }
 
-/// The claims, if the signature is that of the key with this thumbprint.
-fn signed(proof: &str, bound_to: &str) -> Option<Claims> {
+/// The claims and the thumbprint of the key that signed them.
+fn signed(proof: &str) -> Option<(Claims, String)> {
     let (signing, signature) = proof.rsplit_once('.')?;
     let (header, claims) = signing.split_once('.')?;
     let open = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
     let header: Header = serde_json::from_slice(&open(header)?).ok()?;
     let ours =
         header.typ == "dpop+jwt" && header.alg == "EdDSA" && header.jwk.kty == "OKP" && header.jwk.crv == "Ed25519";
-    if !ours || thumbprint(&header.jwk.x) != bound_to {
+    if !ours {
         return None;
     }
     UnparsedPublicKey::new(&ED25519, open(&header.jwk.x)?).verify(signing.as_bytes(), &open(signature)?).ok()?;
-    serde_json::from_slice(&open(claims)?).ok()
+    Some((serde_json::from_slice(&open(claims)?).ok()?, thumbprint(&header.jwk.x)))
 }
 
 /// Whether `htu` names the address that was asked: host and path; a query is not part of it.
@@ -257,7 +262,13 @@ mod tests {
         headers.insert("host", "localhost:7118".parse().unwrap());
         headers.insert(HEADER, proof.parse().unwrap());
         let uri = "/mcp".parse().unwrap();
-        proofs.take(&Asked { method: &Method::POST, uri: &uri, headers: &headers, pass: PASS }, &key.thumbprint(), at)
+        proofs
+            .take(
+                &Asked { method: &Method::POST, uri: &uri, headers: &headers, pass: Some(PASS) },
+                Some(&key.thumbprint()),
+                at,
+            )
+            .map(|_| ())
     }
 
     #[test]

@@ -25,7 +25,7 @@ use wire::api::{Principal, WAIT_MAX_S};
 use crate::address::{Addresses, only};
 use crate::dpop::{self, NotProved, Proofs};
 use crate::http::{in_our_words, refuse};
-use crate::{Door, IntakeConfig, Refused};
+use crate::{Door, IntakeConfig, Refused, oauth};
 
 /// Largest body of a request, in bytes. An artifact of the largest size fits with its escapes; nothing else comes near.
 pub(crate) const BODY_MAX: usize = 2 * 1024 * 1024;
@@ -43,6 +43,8 @@ pub(crate) struct Gate<D> {
     body_time: Duration,
     door_time: Duration,
     proofs: Arc<Proofs>,
+    /// Tells a host without a pass where to ask for one.
+    challenge: Option<HeaderValue>,
 }
 
 impl<D> Gate<D> {
@@ -55,6 +57,7 @@ impl<D> Gate<D> {
             body_time: config.body_time,
             door_time: config.door_time,
             proofs: Arc::default(),
+            challenge: oauth::challenge(config),
         }
     }
 }
@@ -71,7 +74,14 @@ pub(crate) async fn agents<D: Door>(State(gate): State<Gate<D>>, request: Reques
                 Err(_) => refuse(Refusal::Unavailable),
             }
         }
-        Err(NotAdmitted::Refused(refused)) => refuse(refused),
+        Err(NotAdmitted::Refused(refused)) => {
+            let unknown = refused.refusal == Refusal::NotAuthenticated;
+            let mut response = refuse(refused);
+            if let Some(challenge) = gate.challenge.clone().filter(|_| unknown) {
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            }
+            response
+        }
         Err(NotAdmitted::Nonce) => {
             let mut response = refuse(Refusal::NotAuthenticated);
             let wanted = HeaderValue::from_static("DPoP error=\"use_dpop_nonce\", algs=\"EdDSA\"");
@@ -136,9 +146,10 @@ fn proved<D>(gate: &Gate<D>, scheme: Scheme, pass: &str, who: &Principal, parts:
     match (&who.bound_to, scheme) {
         (None, Scheme::Bearer) => Ok(()),
         (Some(key), Scheme::Dpop) => {
-            let asked = dpop::Asked { method: &parts.method, uri: &parts.uri, headers: &parts.headers, pass };
-            match gate.proofs.take(&asked, key, Timestamp::now()) {
-                Ok(()) => Ok(()),
+            let asked =
+                dpop::Asked { method: &parts.method, uri: &parts.uri, headers: &parts.headers, pass: Some(pass) };
+            match gate.proofs.take(&asked, Some(key), Timestamp::now()) {
+                Ok(_) => Ok(()),
                 Err(NotProved::Nonce) => Err(NotAdmitted::Nonce),
                 Err(NotProved::Wrong) => Err(Refused::from(Refusal::NotAuthenticated).into()),
                 Err(NotProved::Busy) => Err(Refused::from(Refusal::SlowDown).into()),

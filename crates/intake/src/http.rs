@@ -203,7 +203,7 @@ fn refuse_as(status: StatusCode, refused: impl Into<Refused>) -> Response {
     let retry_after = answer.retry_after_s;
     let mut response = (status, Json(answer)).into_response();
     if status == StatusCode::UNAUTHORIZED {
-        // No `resource_metadata`: there is no authorization server, and clients would start a dance that cannot end.
+        // Without `resource_metadata`: the gate adds it where a host can get a pass by itself, else it would search for nothing.
         let realm = HeaderValue::from_static("Bearer realm=\"wetink\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, realm);
     }

@@ -16,6 +16,7 @@ mod dpop;
 mod gate;
 mod http;
 mod mcp;
+pub mod oauth;
 mod openapi;
 mod schema;
 mod surface;
@@ -35,11 +36,13 @@ use crate::surface::Surface;
 /// `into_make_service_with_connect_info::<SocketAddr>()` so that the door learns the network address.
 pub fn router<D: Door>(door: D, config: IntakeConfig) -> Router {
     let gate = Gate::new(door.clone(), &config);
-    let surface = Surface::new(door, &config);
+    let surface = Surface::new(door.clone(), &config);
     let behind_the_gate = http::routes(surface.clone())
         .merge(mcp::routes(surface, &config))
         .layer(axum::middleware::from_fn_with_state(gate.clone(), gate::agents::<D>));
-    // INVARIANT (I9): these two say nothing about anybody; the health check must also answer a prober that knows no name.
-    let described = openapi::routes().layer(axum::middleware::from_fn_with_state(gate, gate::addressed::<D>));
+    // INVARIANT (I9): these say nothing about anybody; the health check must also answer a prober that knows no name.
+    let described = openapi::routes()
+        .merge(oauth::routes(door, &config))
+        .layer(axum::middleware::from_fn_with_state(gate, gate::addressed::<D>));
     behind_the_gate.merge(described).merge(http::health()).layer(axum::middleware::from_fn(gate::headers))
 }

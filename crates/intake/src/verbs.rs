@@ -1,4 +1,4 @@
-use crate::{http, mcp};
+use crate::{http, mcp, oauth};
 
 /// Everything an agent can do, one line each: MCP tools, MCP methods, HTTP routes. The committed list is `verbs.golden`.
 pub fn verbs() -> Vec<String> {
@@ -6,5 +6,6 @@ pub fn verbs() -> Vec<String> {
     let methods = mcp::METHODS.into_iter().map(|method| format!("mcp {method}"));
     let routes = http::ROUTES.into_iter().map(|(method, path, verb)| format!("http {method} {path} -> {verb}"));
     let fixed = ["POST /mcp", "GET /openapi.json", "GET /healthz"].map(|route| format!("http {route}"));
-    tools.chain(methods).chain(routes).chain(fixed).collect()
+    let oauth = oauth::ROUTES.into_iter().map(|(method, path)| format!("http {method} {path}"));
+    tools.chain(methods).chain(routes).chain(fixed).chain(oauth).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analyze::{Analysis, Code, Severity, analyze, headline};
+use analyze::{Analysis, Code, Finding, Severity, analyze, headline};
 use artifact::catalog::Catalog;
 use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, within_scope};
 use artifact::{Artifact, Effect, Kind, shapes};
@@ -33,6 +33,8 @@ pub struct Setting<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Its schema.
     pub catalog: &'a Catalog,
+    /// Whether a run there has more rights than its effect needs.
+    pub login_rights: bool,
     /// What an agent's values are held against; none for what a person writes.
     pub asked: Option<&'a Asked>,
 }
@@ -79,6 +81,14 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
     let mut analysis = analyze(artifact, setting.catalog);
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
     let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
+    if setting.login_rights && !analysis.effect.is_read_only() {
+        let sentence = format!(
+            "The run has all rights of the login of {}, not only those of this effect.",
+            artifact::visible(setting.target)
+        );
+        let severity = Code::LoginRights.severity();
+        analysis.findings.push(Finding { code: Code::LoginRights, severity, span: None, sentence });
+    }
     let effect = &analysis.effect;
     let in_scope = analysis.understood
         && within_scope(effect, setting.scope)

@@ -70,14 +70,35 @@ pub(crate) async fn check<P: People>(State(desk): State<Desk<P>>, mut request: R
     with_headers(response, secure)
 }
 
+/// A place besides this origin where a form of this answer may lead: the program that a person lets in.
+#[derive(Clone)]
+pub(crate) struct LeadsTo(pub(crate) String);
+
+impl LeadsTo {
+    /// Scheme, host and port of an address; the scheme alone of a program's own.
+    pub(crate) fn of(uri: &str) -> Option<Self> {
+        let (scheme, rest) = uri.split_once("://").or_else(|| uri.split_once(':'))?;
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]+".contains(&b));
+        (plain(scheme) && plain(host)).then(|| match scheme {
+            "http" | "https" => Self(format!("{scheme}://{host}")),
+            _ => Self(format!("{scheme}:")),
+        })
+    }
+}
+
 fn login_url(request: &Request) -> String {
     let here = request.uri().path_and_query().map_or("/", |p| p.as_str());
     if request.method() == Method::GET && here != "/" && here != "/events" {
-        let escaped: String = here.bytes().map(percent).collect();
-        format!("/login?next={escaped}")
+        format!("/login?next={}", escaped(here))
     } else {
         "/login".to_owned()
     }
+}
+
+/// A path as the value of a query.
+pub(crate) fn escaped(path: &str) -> String {
+    path.bytes().map(percent).collect()
 }
 
 fn percent(byte: u8) -> String {
@@ -91,7 +112,7 @@ fn percent(byte: u8) -> String {
 /// A local path to go on to: nothing that a browser could read as another origin.
 pub(crate) fn local_path(next: &str) -> &str {
     let plain = next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-    if plain && next.starts_with('/') && !next.starts_with("//") && next.len() <= 500 { next } else { "/" }
+    if plain && next.starts_with('/') && !next.starts_with("//") && next.len() <= 4000 { next } else { "/" }
 }
 
 fn host_known(headers: &HeaderMap, config: &ReviewConfig) -> bool {
@@ -129,6 +150,25 @@ pub(crate) fn set_cookie(token: Option<&str>, secure: bool) -> Result<HeaderValu
     HeaderValue::from_str(&value).map_err(|_| error("unavailable", "the desk gave no usable session; try again"))
 }
 
+/// Name of the cookie of a browser that is away at the identity provider.
+const fn away_name(secure: bool) -> &'static str {
+    if secure { "__Host-wetink-away" } else { "wetink-away" }
+}
+
+/// Sets what a browser keeps until it is back from the identity provider, or ends it. It comes along on the way back from another
+/// site, which the session's own cookie does not.
+pub(crate) fn away_cookie(value: Option<&str>, secure: bool) -> Result<HeaderValue, PersonError> {
+    let (value, age) = value.map_or(("", 0), |value| (value, 600));
+    let (name, mark) = (away_name(secure), if secure { "; Secure" } else { "" });
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{mark}");
+    HeaderValue::from_str(&text).map_err(|_| error("unavailable", "sign-in cannot be started; try again"))
+}
+
+/// What the browser kept.
+pub(crate) fn away(headers: &HeaderMap, secure: bool) -> Option<String> {
+    cookie(headers, away_name(secure))
+}
+
 fn token_ok(token: &str) -> bool {
     (1..=200).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
@@ -148,8 +188,11 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 
 /// Adds what every answer carries.
 fn with_headers(mut response: Response, secure: bool) -> Response {
+    let leads = response.extensions_mut().remove::<LeadsTo>();
+    let policy = leads.map(|LeadsTo(place)| CSP.replace("form-action 'self'", &format!("form-action 'self' {place}")));
+    let policy = policy.and_then(|policy| HeaderValue::from_str(&policy).ok());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy.unwrap_or(HeaderValue::from_static(CSP)));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

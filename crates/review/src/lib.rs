@@ -25,8 +25,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 pub use people::{
-    Change, EnrollChallenge, LOGIN_NAMESPACE, LoggedIn, Login, LoginChallenge, Passkeys, People, QUEUE_PAGE,
-    QueueFilter, QueueGroup, SessionToken,
+    Change, EnrollChallenge, LOGIN_NAMESPACE, LoggedIn, Login, LoginChallenge, Passkeys, People, ProviderStart,
+    QUEUE_PAGE, QueueFilter, QueueGroup, Returned, SessionToken,
 };
 pub use plain::plain;
 

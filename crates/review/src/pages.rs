@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router, routing};
 use maud::Markup;
 use serde::Deserialize;
-use wire::people::{AuditFilter, Person, PersonError};
+use wire::people::{AuditFilter, AuthorizeRequest, Person, PersonError};
 
 use crate::error::{PageError, error};
-use crate::gate::{Token, local_path, set_cookie};
+use crate::gate::{LeadsTo, Token, away, away_cookie, local_path, set_cookie};
 use crate::html::{self, SignPage};
 use crate::input::{self, Address, Form};
-use crate::people::{People, QueueFilter};
+use crate::people::{People, QueueFilter, Returned};
 use crate::{Desk, audit_filter};
 
 type Page = Result<Markup, PageError>;
@@ -27,7 +27,11 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/static/app.js", get(app_js))
         .route("/static/style.css", get(style_css))
         .route("/login", get(login_form).post(login))
+        .route("/login/provider", get(provider))
+        .route("/login/provider/callback", get(provider_callback))
+        .route("/login/provider/logout", post(provider_logout))
         .route("/logout", post(logout))
+        .route("/logout/everywhere", post(logout_everywhere))
         .route("/enroll", get(enroll_form).post(enroll))
         .route("/enroll/finish", post(enroll_finish))
         .route("/join", get(join_form).post(join))
@@ -48,6 +52,7 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/stop", post(stop))
         .route("/grants", post(grant))
         .route("/grants/sign", post(grant_sign))
+        .route("/authorize", get(authorize_form).post(authorize))
         .route("/audit", get(audit))
         .route("/audit/checkpoint", get(checkpoint))
         .route("/settings", get(settings))
@@ -95,6 +100,88 @@ async fn login<P: People>(State(desk): State<Desk<P>>, address: Address, axum::F
     let mut headers = HeaderMap::new();
     headers.insert(header::SET_COOKIE, cookie);
     Ok((headers, Redirect::to(local_path(form.get("next")))).into_response())
+}
+
+async fn provider<P: People>(State(desk): State<Desk<P>>, Query(query): Query<Next>) -> Done {
+    let start = desk.people.provider_begin(local_path(&query.next)).await.map_err(PageError::anonymous("/login"))?;
+    let cookie = away_cookie(Some(&start.browser), desk.config.secure_cookies);
+    let cookie = cookie.map_err(PageError::anonymous("/login"))?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&start.url)).into_response())
+}
+
+async fn provider_callback<P: People>(
+    State(desk): State<Desk<P>>,
+    headers: HeaderMap,
+    Query(returned): Query<Returned>,
+) -> Done {
+    let secure = desk.config.secure_cookies;
+    let signed_in = async {
+        let browser = away(&headers, secure).unwrap_or_default();
+        let (token, next) = desk.people.provider_finish(&returned, &browser).await?;
+        Ok((set_cookie(Some(&token.0), secure)?, away_cookie(None, secure)?, next))
+    };
+    let (session, ended, next) = signed_in.await.map_err(PageError::anonymous("/login"))?;
+    // A page of ours in between: a redirection would still count as the provider's, and bring no session along.
+    let mut answer = html::back_page(local_path(&next)).into_response();
+    answer.headers_mut().append(header::SET_COOKIE, session);
+    answer.headers_mut().append(header::SET_COOKIE, ended);
+    Ok(answer)
+}
+
+async fn provider_logout<P: People>(State(desk): State<Desk<P>>, axum::Form(fields): Fields) -> Done {
+    let form = Form::from(fields);
+    desk.people.provider_logout(form.get("logout_token")).await.map_err(PageError::anonymous("/login"))?;
+    Ok(().into_response())
+}
+
+async fn logout_everywhere<P: People>(State(desk): State<Desk<P>>, Extension(who): Extension<Person>) -> Done {
+    desk.people.logout_everywhere(&who).await;
+    let cookie = set_cookie(None, desk.config.secure_cookies).map_err(PageError::anonymous("/login"))?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
+}
+
+async fn authorize_form<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Query(request): Query<AuthorizeRequest>,
+) -> Done {
+    let failed = PageError::new(&who, "/");
+    let view = desk.people.authorize_view(&who, request).await.map_err(failed)?;
+    let leads = LeadsTo::of(&view.request.redirect_uri);
+    let mut page = html::authorize_page(&who, &view).into_response();
+    if let Some(leads) = leads {
+        page.extensions_mut().insert(leads);
+    }
+    Ok(page)
+}
+
+async fn authorize<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let text = |name: &str| form.get(name).to_owned();
+    let request = AuthorizeRequest {
+        client_id: text("client_id"),
+        redirect_uri: text("redirect_uri"),
+        response_type: text("response_type"),
+        code_challenge: text("code_challenge"),
+        code_challenge_method: text("code_challenge_method"),
+        scope: text("scope"),
+        state: text("state"),
+        resource: text("resource"),
+    };
+    let allowed = async {
+        let task = match form.get("answer") {
+            "allow" => Some(input::id(form.get("task"))?),
+            "deny" => None,
+            _ => return Err(error("malformed", "choose to allow it or not")),
+        };
+        desk.people.authorize(&who, request, task).await
+    };
+    let to = allowed.await.map_err(PageError::new(&who, "/"))?;
+    Ok(Redirect::to(&to).into_response())
 }
 
 async fn logout<P: People>(State(desk): State<Desk<P>>, Extension(token): Extension<Token>) -> Done {
@@ -401,7 +488,8 @@ async fn settings<P: People>(State(desk): State<Desk<P>>, Extension(who): Extens
         Ok((desk.people.overview(&who).await?, asking))
     };
     let (overview, asking) = shown.await.map_err(PageError::new(&who, "/"))?;
-    Ok(html::settings_page(&who, &overview, &asking, Timestamp::now()))
+    let sessions = desk.people.sessions(&who).await;
+    Ok(html::settings_page(&who, &overview, &asking, &sessions, Timestamp::now()))
 }
 
 /// One event for each change of state: the proposal's id and its state, nothing else.

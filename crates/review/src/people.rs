@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use wire::api::Status;
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PersonError,
-    QueueRow, ReviewView, RowsView, Selection, SignedGrant, ToSign,
+    AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
+    Overview, Person, PersonError, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant, ToSign,
 };
 
 /// Namespace of SSH signatures over a sign-in challenge (PROTOCOL.sshsig, section 3).
@@ -143,6 +143,34 @@ pub trait People: Clone + Send + Sync + 'static {
         minutes: u32,
         key: Option<String>,
     ) -> impl Future<Output = Result<NewPass, PersonError>> + Send;
+    /// What a program asks to be allowed, and for which tasks it could be.
+    fn authorize_view(
+        &self,
+        who: &Person,
+        request: AuthorizeRequest,
+    ) -> impl Future<Output = Result<AuthorizeView, PersonError>> + Send;
+    /// Allows it for a task, or says no. Gives the address where the browser goes on to.
+    fn authorize(
+        &self,
+        who: &Person,
+        request: AuthorizeRequest,
+        task: Option<TaskId>,
+    ) -> impl Future<Output = Result<String, PersonError>> + Send;
+    /// Starts a sign-in at the identity provider; `next`: a local path to go on to.
+    fn provider_begin(&self, next: &str) -> impl Future<Output = Result<ProviderStart, PersonError>> + Send;
+    /// Ends one: a session, and where to go on to. `browser`: what this browser kept.
+    fn provider_finish(
+        &self,
+        returned: &Returned,
+        browser: &str,
+    ) -> impl Future<Output = Result<(SessionToken, String), PersonError>> + Send;
+    /// The identity provider ends sessions.
+    fn provider_logout(&self, token: &str) -> impl Future<Output = Result<(), PersonError>> + Send;
+    /// The person's own sessions, the newest first.
+    fn sessions(&self, who: &Person) -> impl Future<Output = Vec<SessionView>> + Send;
+    /// Ends them all.
+    fn logout_everywhere(&self, who: &Person) -> impl Future<Output = ()> + Send;
+
     /// Presses stop for `all`, `task:<id>`, `target:<name>`, `agent:<name>` or `person:<name>`.
     fn stop(&self, who: &Person, scope: String) -> impl Future<Output = Result<(), PersonError>> + Send;
 
@@ -175,6 +203,32 @@ pub struct LoginChallenge {
     pub passkeys: Vec<String>,
     /// WebAuthn relying party id.
     pub rp_id: String,
+    /// The identity provider where people may sign in as well, by its host.
+    #[serde(default)]
+    pub provider: Option<String>,
+}
+
+/// Where a browser goes to sign in elsewhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProviderStart {
+    /// The provider's page.
+    pub url: String,
+    /// A secret that this browser keeps until it is back.
+    pub browser: String,
+}
+
+/// What a browser brings back from the identity provider (OpenID Connect Core 1.0, section 3.1.2.5; RFC 9207).
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Returned {
+    /// The code.
+    pub code: String,
+    /// What it was sent with.
+    pub state: String,
+    /// Who answers.
+    pub iss: Option<String>,
+    /// Why there is no code.
+    pub error: Option<String>,
 }
 
 /// An answer to a [`LoginChallenge`], as the API takes it.

@@ -124,7 +124,10 @@ fn enroll(db: &Connection, entry: &Entry) -> Result<Option<Moved>, StoreError> {
     let (Some(pass), Some(agent)) = (entry.digests.get("pass"), entry.facts.get("agent")) else { return Ok(None) };
     let Some(expires) = entry.facts.get("expires").and_then(|t| t.parse::<Timestamp>().ok()) else { return Ok(None) };
     db.execute(
-        "INSERT OR IGNORE INTO sessions (id, pass, agent, person, task, created_ms, expires_ms, bound_to) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)",
+        // A renewed pass takes the place of the one before; a session never changes whose it is.
+        "INSERT INTO sessions (id, pass, agent, person, task, created_ms, expires_ms, bound_to) VALUES (?1,?2,?3,?4,?5,?6,?7,?8)
+         ON CONFLICT (id) DO UPDATE SET pass = excluded.pass, expires_ms = excluded.expires_ms, bound_to = excluded.bound_to
+         WHERE agent = excluded.agent AND person = excluded.person AND task = excluded.task",
         params![session, pass.hex(), agent, person, task, ms(entry.at), ms(expires), entry.facts.get("key")],
     )?;
     Ok(None)

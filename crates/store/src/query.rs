@@ -187,6 +187,15 @@ impl Store {
         statement.query_row([pass.hex()], |row| Ok(session(row))).optional()?.transpose()
     }
 
+    /// The session of that id.
+    pub fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let db = lock(&self.reader);
+        let mut statement = db.prepare_cached(
+            "SELECT id, agent, person, task, expires_ms, ended_ms, bound_to FROM sessions WHERE id = ?1",
+        )?;
+        statement.query_row([id.to_string()], |row| Ok(session(row))).optional()?.transpose()
+    }
+
     /// Entries that match, newest first, at most 50.
     pub fn search(&self, filter: &SearchFilter) -> Result<Vec<EntryRow>, StoreError> {
         let mut wheres = vec!["1 = 1".to_owned()];

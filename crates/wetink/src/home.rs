@@ -74,6 +74,16 @@ impl Home {
         self.desk().join("webhooks.toml")
     }
 
+    /// How the desk reaches what strangers name; there need not be one.
+    pub(crate) fn outbound(&self) -> PathBuf {
+        self.desk().join("outbound.toml")
+    }
+
+    /// The identity provider; there need not be one.
+    pub(crate) fn oidc(&self) -> PathBuf {
+        self.desk().join("oidc.toml")
+    }
+
     /// Where the desk meets the guard.
     pub(crate) fn desk_socket(&self) -> PathBuf {
         self.root.join("desk.sock")

@@ -54,10 +54,14 @@ impl Place {
 
     /// Runs scenarios one after the other at one gateway.
     fn play(&self, scenarios: &[&str]) {
+        self.run("play", scenarios);
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
         let shots = browser_tools::target().join("screenshots");
         std::fs::create_dir_all(&shots).unwrap();
-        let out = browser_tools::node("tests/browser/play.mjs")
-            .args(scenarios)
+        let out = browser_tools::node(&format!("tests/browser/{program}.mjs"))
+            .args(arguments)
             .env("WETINK_FOLDER", &self.folder)
             .env("WETINK_SHOP", &self.shop)
             .env("WETINK_SHOTS", &shots)
@@ -106,6 +110,16 @@ fn the_keyboard_alone_and_no_script_at_all() {
     place.play(&["keyboard", "noscript"]);
     assert_eq!(place.count("SELECT count(*) FROM orders WHERE status = 'typed'"), 1, "signed by keys alone");
     assert_eq!(place.count("SELECT count(*) FROM orders WHERE status NOT IN ('paid', 'typed')"), 0);
+}
+
+#[test]
+fn a_host_gets_a_pass_by_itself_once_a_person_allows_it() {
+    Place::new().play(&["oauth"]);
+}
+
+#[test]
+fn people_sign_in_at_a_real_identity_provider() {
+    Place::new().run("oidc", &[]);
 }
 
 #[test]

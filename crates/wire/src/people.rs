@@ -361,3 +361,49 @@ pub struct PersonError {
     /// What happened and what to do next.
     pub message: String,
 }
+
+/// What a program sends with a person's browser (RFC 6749, section 4.1.1; RFC 7636; RFC 8707). Missing ones are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuthorizeRequest {
+    /// The program: the address of its metadata document, or what it registered as.
+    pub client_id: String,
+    /// Where the answer goes.
+    pub redirect_uri: String,
+    /// `code`.
+    pub response_type: String,
+    /// SHA-256 of the verifier, base64url.
+    pub code_challenge: String,
+    /// `S256`.
+    pub code_challenge_method: String,
+    /// `propose`, or nothing.
+    pub scope: String,
+    /// Carried back as it is.
+    pub state: String,
+    /// The agents' door, or nothing.
+    pub resource: String,
+}
+
+/// What a person is asked to allow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizeView {
+    /// What the program calls itself. Nothing proves it.
+    pub client: String,
+    /// The address of its metadata document, if it has one.
+    pub documented: Option<String>,
+    /// What it asked.
+    pub request: AuthorizeRequest,
+    /// Open tasks it could work on, with what they are.
+    pub tasks: Vec<(TaskId, String)>,
+}
+
+/// A session of a person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it was last used.
+    pub seen_at: Timestamp,
+    /// True: opened at the identity provider; false: with a key.
+    pub by_provider: bool,
+}

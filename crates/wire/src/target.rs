@@ -196,6 +196,15 @@ impl Registration {
         }
     }
 
+    /// Whether the rights of a run are those of the login, more than the effect needs. Rights made for the run, or a lock inside the
+    /// engine, are not.
+    pub fn runs_with_the_login_s_rights(&self) -> bool {
+        match &self.address {
+            Address::Sqlite { .. } => false,
+            Address::Postgresql { rights, .. } | Address::Mariadb { rights, .. } => *rights == Rights::Login,
+        }
+    }
+
     /// SHA-256 of the canonical JSON.
     pub fn fingerprint(&self) -> Digest {
         Digest::of(&canonical::to_vec(self).unwrap_or_default())

@@ -1,7 +1,6 @@
 //! One message to one receiver.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use artifact::{Timestamp, visible};
@@ -16,11 +15,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::{Hook, HookError};
+use crate::outbound::{self, OutboundError};
 
 /// How long a receiver may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -51,16 +48,10 @@ impl Sender {
         }
         let secret = hook.secret.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
         let secret = secret.filter(|raw| (24..=64).contains(&raw.len())).ok_or(HookError::Secret)?;
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(file) = &hook.ca_file {
-            let bad = || HookError::Certificates(file.clone());
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|_| bad())? {
-                roots.add(certificate.map_err(|_| bad())?).map_err(|_| bad())?;
-            }
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let tls = versions.map_err(|_| HookError::Secret)?.with_root_certificates(roots).with_no_client_auth();
+        let tls = outbound::tls(hook.ca_file.as_deref()).map_err(|error| match error {
+            OutboundError::Certificates(file) => HookError::Certificates(file),
+            _ => HookError::Secret,
+        })?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
         Ok(Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, &secret), http })

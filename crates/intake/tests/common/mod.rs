@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use artifact::{Digest, ProposalId, SessionId, TaskId, Timestamp};
+use intake::oauth::{Exchange, ExchangeError, Exchanged};
 use intake::{Door, IntakeConfig, Refused};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,6 +99,10 @@ impl TestDoor {
 }
 
 impl Door for TestDoor {
+    async fn exchange(&self, _: Exchange, _: Option<String>) -> Result<Exchanged, ExchangeError> {
+        Err(ExchangeError::InvalidGrant)
+    }
+
     async fn authenticate(&self, pass: &str, address: &str) -> Result<Principal, Refusal> {
         let found = self.people.iter().find(|(known, _)| *known == pass).ok_or(Refusal::NotAuthenticated)?;
         Ok(Principal { address: address.to_owned(), ..found.1.clone() })

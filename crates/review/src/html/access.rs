@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 use wire::people::KeyRequest;
 
-use super::{At, page};
+use super::{At, framed, page};
+use crate::gate::escaped;
 use crate::input::exact;
 use crate::people::{EnrollChallenge, LOGIN_NAMESPACE, LoginChallenge};
 use crate::text::{line, marked, marked_lines};
@@ -46,8 +47,26 @@ pub(crate) fn login_page(challenge: &LoginChallenge, next: &str) -> Markup {
                         button type="submit" { "Sign in" }
                     }
                 }
+                @if let Some(provider) = &challenge.provider {
+                    // A link: where a form leads is bound to this place.
+                    p { a.button href={ "/login/provider?next=" (escaped(next)) } { "Sign in at " (marked(provider)) } }
+                }
                 p { "Not known here yet, or on a new device? " a href="/join" { "Make a passkey and ask to be let in" } }
             }
+        },
+    )
+}
+
+/// Leads on after a sign-in elsewhere.
+pub(crate) fn back_page(next: &str) -> Markup {
+    let head = html! { meta http-equiv="refresh" content={ "0;url=" (next) }; };
+    framed(
+        None,
+        At::Elsewhere,
+        "Signed in",
+        head,
+        html! {
+            section.card.narrow { h1 { "Signed in" } p { a href=(next) { "Go on" } } }
         },
     )
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod authorize;
 mod held;
 #[cfg(test)]
 mod hostile;
@@ -15,8 +16,9 @@ use artifact::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use wire::people::{Person, PersonError, Risk};
 
-pub(crate) use access::{enroll_ceremony, enroll_page, enrolled_page, join_page, joined_page, login_page};
+pub(crate) use access::{back_page, enroll_ceremony, enroll_page, enrolled_page, join_page, joined_page, login_page};
 pub(crate) use audit::audit_page;
+pub(crate) use authorize::authorize_page;
 pub(crate) use held::held_page;
 pub(crate) use queue::queue_page;
 pub(crate) use review::review_page;

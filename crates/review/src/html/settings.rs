@@ -2,14 +2,20 @@
 
 use artifact::Timestamp;
 use maud::{Markup, html};
-use wire::people::{KeyRequest, Overview, Person};
+use wire::people::{KeyRequest, Overview, Person, SessionView};
 use wire::socket::Registry;
 
 use super::{At, environment_chip, page};
 use crate::facts::place;
 use crate::text::{clock, grouped, line, marked, marked_lines};
 
-pub(crate) fn settings_page(who: &Person, overview: &Overview, asking: &[KeyRequest], now: Timestamp) -> Markup {
+pub(crate) fn settings_page(
+    who: &Person,
+    overview: &Overview,
+    asking: &[KeyRequest],
+    sessions: &[SessionView],
+    now: Timestamp,
+) -> Markup {
     let registry = &overview.registry;
     let admin = who.roles.iter().any(|r| r == "admin");
     page(
@@ -55,6 +61,14 @@ pub(crate) fn settings_page(who: &Person, overview: &Overview, asking: &[KeyRequ
                         p.mono.dim.data { (target.fingerprint) } }
                 } } }
                 @if admin { (target_forms()) }
+            }
+            section.card aria-labelledby="sessions-title" {
+                h2 #sessions-title { "Your sessions" }
+                ul.rows { @for session in sessions { li {
+                    p { "since " (clock(session.opened_at, Some(now))) " · last used " (clock(session.seen_at, Some(now))) " · "
+                        @if session.by_provider { "by the identity provider" } @else { "with a key" } }
+                } } }
+                form method="post" action="/logout/everywhere" { button type="submit" { "Sign out everywhere" } }
             }
             section.card aria-labelledby="policy-title" {
                 h2 #policy-title { "Policy" }

@@ -24,7 +24,7 @@ fn chromium() -> PathBuf {
 /// Runs a script of this crate's with everything it needs in its environment.
 pub fn node(script: &str) -> Command {
     let npm = std::env::var_os("WETINK_NPM").map_or_else(|| target().join("npm"), PathBuf::from);
-    for package in ["playwright-core", "axe-core"] {
+    for package in ["playwright-core", "axe-core", "@modelcontextprotocol/sdk", "oidc-provider"] {
         let there = npm.join("node_modules").join(package).is_dir();
         assert!(there, "{package} is missing; `cargo xtask setup` brings it");
     }

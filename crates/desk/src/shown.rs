@@ -1,0 +1,152 @@
+//! Proposals as people see them, from the view.
+
+use artifact::{ProposalId, RunId, Timestamp, digest_words};
+use lifecycle::log::{Entry, EventKind};
+use lifecycle::{State, TaskScope, statement};
+use store::ProposalRow;
+use wire::people::{PersonError, QueueRow, ReviewView, Sibling};
+use wire::socket::Registry;
+
+use crate::convert::{finding_views, origin_view, risk, status};
+use crate::people::{not_found, person_error};
+use crate::state::{Desk, DeskError};
+
+impl Desk {
+    pub(crate) fn queue_row(row: &ProposalRow, registry: &Registry) -> QueueRow {
+        let target = registry.targets.iter().find(|t| t.registration.name == row.target);
+        QueueRow {
+            id: row.id,
+            revision: row.revision,
+            status: status(row.state),
+            risk: risk(&row.risk),
+            headline: row.shown.headline.clone(),
+            target: row.target.clone(),
+            environment: target.map(|t| t.registration.environment.clone()).unwrap_or_default(),
+            task: row.task,
+            in_scope: row.shown.in_scope,
+            agent: row.agent.clone(),
+            person: row.person.clone(),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        }
+    }
+
+    pub(crate) async fn row(&self, id: ProposalId, revision: Option<u32>) -> Result<ProposalRow, PersonError> {
+        self.view(move |store| store.proposal(id, revision)).await?.ok_or_else(not_found)
+    }
+
+    pub(crate) async fn row_of_run(&self, run: RunId) -> Result<ProposalRow, PersonError> {
+        let row = self.view(move |store| store.by_run(run)).await?;
+        row.ok_or_else(|| person_error("not_found", "There is no such run."))
+    }
+
+    pub(crate) async fn review(&self, row: ProposalRow) -> Result<ReviewView, PersonError> {
+        let registry = self.registry().await?;
+        let target = registry.targets.iter().find(|t| t.registration.name == row.target);
+        let target = target.ok_or_else(|| person_error("not_found", "Its target is not registered any more."))?;
+        let task =
+            registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
+        let statement = (row.state == State::Pending && row.decision == "ask").then(|| {
+            let until = Timestamp::now().plus_seconds(self.inner.config.statement_s).min(row.expires_at);
+            statement::approval(&statement::ForApproval {
+                gateway: self.inner.gateway,
+                proposal: row.id,
+                revision: row.revision,
+                artifact: row.digest,
+                kind: row.kind,
+                target: &row.target,
+                target_fingerprint: target.fingerprint,
+                run_as: &target.registration.run_as,
+                effect: &row.effect,
+                task: row.task,
+                policy: registry.policy,
+                not_after: until,
+            })
+        });
+        let id = row.id;
+        let history = self.view(move |store| store.history(id)).await?;
+        let undo_rows = history.iter().rev().find_map(|e| kept_rows(&e.body)).filter(|_| row.run.is_some());
+        let history = history.iter().filter_map(|e| history_line(&e.body)).collect();
+        let sibling = self.sibling(&row).await?;
+        Ok(ReviewView {
+            sibling,
+            artifact: row.artifact.clone(),
+            digest: row.digest,
+            words: digest_words(&row.digest),
+            kind: row.kind.to_string(),
+            effect: row.effect.clone(),
+            sentence: row.shown.sentence.clone(),
+            understood: row.shown.understood,
+            findings: finding_views(&row.shown.findings),
+            origins: row.shown.origins.iter().map(origin_view).collect(),
+            registration: target.registration.clone(),
+            undo: row.shown.undo.clone(),
+            task_title: task.as_ref().map(|t| t.title.clone()).unwrap_or_default(),
+            task_scope: task.map(|t| t.may.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+            reasons: row.reasons.clone(),
+            purpose: row.purpose.clone(),
+            statement,
+            arm: row.shown.arm.clone(),
+            history,
+            run: row.run,
+            undo_rows,
+            reason: row.reason.clone(),
+            released: row.released.clone(),
+            row: Self::queue_row(&row, &registry),
+        })
+    }
+
+    /// What the last signed statement of the same pattern had otherwise.
+    async fn sibling(&self, row: &ProposalRow) -> Result<Option<Sibling>, DeskError> {
+        let (target, id) = (row.target.clone(), row.id);
+        let pattern = lifecycle::pattern(row.kind, &row.artifact);
+        let found = self.view(move |store| store.sibling(&target, pattern, id)).await?;
+        Ok(found.filter(|found| found.created_at <= row.created_at).map(|found| {
+            let mut differs = lifecycle::differences(row.kind, &found.artifact, &row.artifact);
+            differs.truncate(50);
+            Sibling { proposal: found.id, at: found.created_at, affected: found.affected, differs }
+        }))
+    }
+}
+
+/// Rows that can be put back, as the entry that settled the run says.
+fn kept_rows(body: &str) -> Option<u64> {
+    let entry = Entry::parse(body.as_bytes()).ok().filter(|entry| entry.event == EventKind::Settled)?;
+    entry.facts.get("undo")?.parse().ok()
+}
+
+/// One line of a proposal's history, from its log entry.
+fn history_line(body: &str) -> Option<(Timestamp, String)> {
+    let entry = Entry::parse(body.as_bytes()).ok()?;
+    let fact = |name: &str| entry.facts.get(name).map(String::as_str).unwrap_or_default();
+    let who = &entry.actor.name;
+    let line = match entry.event {
+        EventKind::Proposed => format!("{who} handed in r{} ({})", entry.revision.unwrap_or(1), fact("decision")),
+        EventKind::Denied => format!("policy denied r{} of {who}", entry.revision.unwrap_or(1)),
+        EventKind::Opened => format!("{who} opened it"),
+        EventKind::ChangesRequested => format!("{who} asked for changes"),
+        EventKind::Rejected => format!("{who} said no"),
+        EventKind::Withdrawn => format!("{who} took it back"),
+        EventKind::Expired => "nobody decided in time".to_owned(),
+        EventKind::Superseded => "a newer revision took its place".to_owned(),
+        EventKind::Started => match entry.on_behalf_of.as_deref() {
+            Some(signer) => format!("signed by {signer}; the guard started it"),
+            None => "the guard started it".to_owned(),
+        },
+        EventKind::Committing => "the target was told to commit".to_owned(),
+        EventKind::Settled => match fact("outcome") {
+            "ran" => format!(
+                "ran: {} rows changed, {} returned, {} ms",
+                fact("affected"),
+                fact("returned"),
+                fact("elapsed_ms")
+            ),
+            outcome => format!("ended: {outcome} {}", fact("cause")).trim_end().to_owned(),
+        },
+        EventKind::Viewed => format!("{} looked at the held result", entry.on_behalf_of.as_deref().unwrap_or(who)),
+        EventKind::Released => format!("released to the agent: {} rows, {} columns", fact("rows"), fact("columns")),
+        EventKind::Collected => format!("{who} read what was released"),
+        _ => return None,
+    };
+    Some((entry.at, line))
+}
