@@ -227,6 +227,7 @@ impl Gateway {
             statement_timeout_ms: 10_000,
             result_rows_max: 100,
             labels: std::collections::BTreeMap::default(),
+            approvals: wire::target::Approvals::default(),
         };
         let granted = GrantTarget {
             gateway,

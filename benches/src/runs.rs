@@ -41,6 +41,7 @@ fn target(server: &Server, login: &str, rights: Rights, mirror: Option<&str>) ->
         statement_timeout_ms: 5_000,
         result_rows_max: 100,
         labels: std::collections::BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

@@ -30,8 +30,10 @@ pub struct Context<'a> {
     pub run_as: &'a str,
     /// Digest of the policy in force.
     pub policy: Digest,
-    /// Different people needed.
+    /// Different people needed, whatever the statement says.
     pub quorum: usize,
+    /// A person whose signature does not count, whatever the statement says: whoever asked for it, where that is to be another.
+    pub apart_from: Option<&'a str>,
     /// Weakest key accepted.
     pub least: Assurance,
     /// Now.
@@ -147,8 +149,14 @@ impl Approved {
         let mut people: Vec<String> = signers.iter().map(|s| s.person.to_lowercase()).collect();
         people.sort_unstable();
         people.dedup();
-        if people.len() < ctx.quorum {
-            return Err(Refused::Quorum { have: people.len(), need: ctx.quorum });
+        let left_out = statement.not_by.iter().map(String::as_str).chain(ctx.apart_from).map(str::to_lowercase);
+        if let Some(person) = left_out.into_iter().find(|person| people.contains(person)) {
+            return Err(Refused::Apart(person));
+        }
+        // What policy asked for stands in the statement; what the guard asks for stays when a desk leaves it out.
+        let need = ctx.quorum.max(usize::try_from(statement.quorum).unwrap_or(usize::MAX));
+        if people.len() < need {
+            return Err(Refused::Quorum { have: people.len(), need });
         }
         let Approval { proposal, revision, task, target_name, nonce, ceiling_rows, .. } = statement;
         let authority = Authority::Signed { statement: Digest::of(claim.statement.as_bytes()), signers };

@@ -40,6 +40,9 @@ pub enum Refused {
         /// People needed.
         need: usize,
     },
+    /// Somebody signed whose signature is not to count here.
+    #[error("{0} may not sign this one: whoever asked for it is not among those who approve it")]
+    Apart(String),
     /// The key is of a weaker kind than asked for.
     #[error("this needs a stronger kind of key")]
     Assurance,

@@ -2,7 +2,7 @@
 //! bytes. Parsing is the exact inverse of writing: a text that would be written otherwise is refused.
 
 use artifact::effect::Allowance;
-use artifact::{Digest, Kind, ProposalId, RunId, TaskId, Timestamp};
+use artifact::{Digest, Kind, ProposalId, TaskId, Timestamp};
 
 use crate::Nonce;
 
@@ -10,10 +10,10 @@ use crate::Nonce;
 pub const STATEMENT_MAX: usize = 64 * 1024;
 /// Longest line in bytes.
 pub const LINE_MAX: usize = 1024;
-/// Most values vouched for by one release.
-const VOUCHED_MAX: usize = 20;
-/// Longest of them, in characters.
-const VOUCHED_CHARS_MAX: usize = 200;
+/// Most people an approval may need.
+pub const QUORUM_MAX: u32 = 10;
+/// Most people an approval may leave out.
+const NOT_BY_MAX: usize = 10;
 /// Longest title of a task, in characters.
 pub const TITLE_MAX: usize = 200;
 
@@ -114,6 +114,10 @@ macro_rules! strict_parse {
     };
 }
 
+mod release;
+
+pub use release::{ColumnChoice, Release, RowChoice};
+
 /// Approves one run of one artifact within one effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
@@ -143,6 +147,10 @@ pub struct Approval {
     pub task: TaskId,
     /// Digest of the policy in force.
     pub policy: Digest,
+    /// Different people who must sign; 1 has no line.
+    pub quorum: u32,
+    /// People whose signature does not count, in rising order.
+    pub not_by: Vec<String>,
     /// One-time value.
     pub nonce: Nonce,
     /// Last instant it may be used.
@@ -155,8 +163,21 @@ impl Approval {
 
     /// The exact text.
     pub fn to_text(&self) -> Result<String, StatementError> {
+        if !(1..=QUORUM_MAX).contains(&self.quorum) {
+            return Err(StatementError("quorum"));
+        }
+        if self.not_by.len() > NOT_BY_MAX || self.not_by.windows(2).any(|w| w[0] >= w[1]) {
+            return Err(StatementError("not-by"));
+        }
+        let mut who = String::new();
+        if self.quorum > 1 {
+            who += &format!("quorum: {}\n", self.quorum);
+        }
+        for person in &self.not_by {
+            who += &format!("not-by: {}\n", one_line(person)?);
+        }
         Ok(format!(
-            "{}\ngateway: {}\nproposal: {} r{}\nartifact: {}\nkind: {}\ntarget: {} {}\nrun-as: {}\neffect: {}\nceiling: rows<={}\nrelease: hold\ntask: {}\npolicy: {}\nnonce: {}\nnot-after: {}\n",
+            "{}\ngateway: {}\nproposal: {} r{}\nartifact: {}\nkind: {}\ntarget: {} {}\nrun-as: {}\neffect: {}\nceiling: rows<={}\nrelease: hold\ntask: {}\npolicy: {}\n{who}nonce: {}\nnot-after: {}\n",
             Self::FORM,
             self.gateway,
             self.proposal,
@@ -189,8 +210,16 @@ impl Approval {
         if lines.field("release")? != "hold" {
             return Err(StatementError("release"));
         }
-        let (task, policy, nonce, not_after) =
-            (lines.read("task")?, lines.read("policy")?, lines.read("nonce")?, lines.read("not-after")?);
+        let (task, policy) = (lines.read("task")?, lines.read("policy")?);
+        let quorum = match lines.maybe("quorum")? {
+            Some(text) => u32::try_from(number("quorum", text)?).map_err(|_| StatementError("quorum"))?,
+            None => 1,
+        };
+        let mut not_by = Vec::new();
+        while let Some(person) = lines.maybe("not-by")? {
+            not_by.push(person.to_owned());
+        }
+        let (nonce, not_after) = (lines.read("nonce")?, lines.read("not-after")?);
         lines.end()?;
         Ok(Self {
             gateway,
@@ -206,147 +235,14 @@ impl Approval {
             release: ReleaseRule::Hold,
             task,
             policy,
+            quorum,
+            not_by,
             nonce,
             not_after,
         })
     }
 }
 strict_parse!(Approval);
-
-/// Releases a part of one held result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Release {
-    /// Fingerprint of the guard's root.
-    pub gateway: Digest,
-    /// Proposal.
-    pub proposal: ProposalId,
-    /// Its revision.
-    pub revision: u32,
-    /// Run.
-    pub run: RunId,
-    /// Digest of the held result's canonical JSON.
-    pub result: Digest,
-    /// Which rows.
-    pub rows: RowChoice,
-    /// Columns by index, strictly rising.
-    pub columns: Vec<ColumnChoice>,
-    /// Values of the result that the person says are right to act on in this task.
-    pub vouched: Vec<String>,
-    /// Task.
-    pub task: TaskId,
-    /// One-time value.
-    pub nonce: Nonce,
-    /// Last instant it may be used.
-    pub not_after: Timestamp,
-}
-
-/// Which rows are released.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RowChoice {
-    /// Only counts.
-    None,
-    /// Every row.
-    All,
-    /// Rows by index from 0, strictly rising.
-    Some(Vec<u32>),
-}
-
-/// One released column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnChoice {
-    /// Index from 0.
-    pub index: u32,
-    /// True: stable tokens instead of values.
-    pub mask: bool,
-    /// Its name, as the person saw it (hidden characters escaped).
-    pub name: String,
-}
-
-impl Release {
-    /// First line.
-    pub const FORM: &'static str = "wetink/release/v1";
-
-    /// The exact text.
-    pub fn to_text(&self) -> Result<String, StatementError> {
-        let rows = match &self.rows {
-            RowChoice::None => "none".to_owned(),
-            RowChoice::All => "all".to_owned(),
-            RowChoice::Some(rows) if rows.is_empty() || rows.windows(2).any(|w| w[0] >= w[1]) => {
-                return Err(StatementError("rows"));
-            }
-            RowChoice::Some(rows) => rows.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-        };
-        if self.columns.windows(2).any(|w| w[0].index >= w[1].index)
-            || (self.rows == RowChoice::None && !self.columns.is_empty())
-        {
-            return Err(StatementError("columns"));
-        }
-        let mut out = format!(
-            "{}\ngateway: {}\nproposal: {} r{}\nrun: {}\nresult: {}\nrows: {}\n",
-            Self::FORM,
-            self.gateway,
-            self.proposal,
-            self.revision,
-            self.run,
-            self.result,
-            one_line(&rows)?
-        );
-        for column in &self.columns {
-            let how = if column.mask { "mask" } else { "show" };
-            out += &format!("column: {} {how} {}\n", column.index, one_line(&column.name)?);
-        }
-        if self.vouched.len() > VOUCHED_MAX {
-            return Err(StatementError("at most 20 values are vouched for at once"));
-        }
-        for value in &self.vouched {
-            if value.chars().count() > VOUCHED_CHARS_MAX {
-                return Err(StatementError("a value that is vouched for has at most 200 characters"));
-            }
-            out += &format!("vouch: {}\n", one_line(value)?);
-        }
-        out += &format!("task: {}\nnonce: {}\nnot-after: {}\n", self.task, self.nonce, self.not_after);
-        Ok(out)
-    }
-
-    fn read(text: &str) -> Parsed<Self> {
-        let mut lines = Lines::open(text, Self::FORM)?;
-        let gateway = lines.read("gateway")?;
-        let (proposal, revision) = revision("proposal", lines.field("proposal")?)?;
-        let (run, result) = (lines.read("run")?, lines.read("result")?);
-        let rows = match lines.field("rows")? {
-            "none" => RowChoice::None,
-            "all" => RowChoice::All,
-            list => {
-                let index = |text: &str| {
-                    number("rows", text).and_then(|n| u32::try_from(n).map_err(|_| StatementError("rows")))
-                };
-                RowChoice::Some(list.split(',').map(index).collect::<Parsed<_>>()?)
-            }
-        };
-        let mut columns = Vec::new();
-        while let Some(column) = lines.maybe("column")? {
-            let mut words = column.splitn(3, ' ');
-            let (Some(index), Some(how), Some(name)) = (words.next(), words.next(), words.next()) else {
-                return Err(StatementError("column"));
-            };
-            let index = u32::try_from(number("column", index)?).map_err(|_| StatementError("column"))?;
-            let mask = match how {
-                "mask" => true,
-                "show" => false,
-                _ => return Err(StatementError("column")),
-            };
-            columns.push(ColumnChoice { index, mask, name: name.to_owned() });
-        }
-        let mut vouched = Vec::new();
-        while let Some(value) = lines.maybe("vouch")? {
-            vouched.push(value.to_owned());
-        }
-        let (task, nonce, not_after) = (lines.read("task")?, lines.read("nonce")?, lines.read("not-after")?);
-        lines.end()?;
-        Ok(Self { gateway, proposal, revision, run, result, rows, columns, vouched, task, nonce, not_after })
-    }
-}
-strict_parse!(Release);
 
 /// Opens a task with its scope.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -461,6 +461,18 @@ impl Gateway {
 
     /// Approves `effect` with the signatures of `signers` where `quorum` people are needed.
     fn approve(&self, effect: &Effect, signers: &[u8], quorum: usize, seconds: u64) -> Result<Approved, Refused> {
+        self.approve_as(effect, signers, (quorum, None), (1, &[]), seconds)
+    }
+
+    /// The same with what the guard asks for, and what stands in the statement.
+    fn approve_as(
+        &self,
+        effect: &Effect,
+        signers: &[u8],
+        (quorum, apart_from): (usize, Option<&str>),
+        (signed_quorum, not_by): (u32, &[&str]),
+        seconds: u64,
+    ) -> Result<Approved, Refused> {
         let artifact = Artifact::new(Kind::SqlSqlite, b"select 1".to_vec()).unwrap();
         let ctx = Context {
             trust: &self.trust,
@@ -472,6 +484,7 @@ impl Gateway {
             run_as: "owner",
             policy: Digest::of(b"policy"),
             quorum,
+            apart_from,
             least: Assurance::PlainKey,
             now: self.clock.now(),
         };
@@ -489,6 +502,8 @@ impl Gateway {
             release: ReleaseRule::Hold,
             task: TaskId::random(),
             policy: ctx.policy,
+            quorum: signed_quorum,
+            not_by: not_by.iter().map(|&person| person.to_owned()).collect(),
             nonce: Nonce::random(),
             not_after: self.clock.after(seconds),
         }
@@ -568,6 +583,23 @@ fn names_that_differ_in_case_are_one_person() {
         assert!(gateway.approve(&read, &[3, 4], 2, 60).is_ok());
         assert!(gateway.approve(&read, &[2, 3], 1, 60).is_ok());
     }
+}
+
+/// What policy asked for stands in the statement, what the guard asks for does not depend on it; the stricter one holds.
+#[test]
+fn people_who_are_left_out_do_not_count() {
+    let read = effect(Verb::Read, &[("main.orders", &[Verb::Read], &["id"], &[])]);
+    let mut gateway = Gateway::new();
+    for (seed, person) in [(2, "Ben"), (3, "Cleo")] {
+        gateway.grant(ADA, person, &SoftKey::new(seed).line(), "reviewer").unwrap();
+    }
+    let ask = |signers: &[u8], guard, statement| gateway.approve_as(&read, signers, guard, statement, 60).map(|_| ());
+    assert_eq!(ask(&[2], (1, None), (2, &[])), Err(Refused::Quorum { have: 1, need: 2 }));
+    assert_eq!(ask(&[2], (3, None), (2, &[])), Err(Refused::Quorum { have: 1, need: 3 }));
+    assert_eq!(ask(&[2, 3], (1, None), (2, &[])), Ok(()));
+    assert_eq!(ask(&[2, 3], (1, None), (2, &["BEN"])), Err(Refused::Apart("ben".into())));
+    assert_eq!(ask(&[2, 3], (2, Some("Cleo")), (1, &[])), Err(Refused::Apart("cleo".into())));
+    assert_eq!(ask(&[2, 3], (2, Some("Ada")), (1, &["Ada"])), Ok(()));
 }
 
 /// What is written is never shown as a read, and what is touched is touched in some way.

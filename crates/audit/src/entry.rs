@@ -66,7 +66,7 @@ pub enum EventKind {
     Expired,
     /// A newer revision took its place.
     Superseded,
-    /// A person signed.
+    /// A person signed, and more have to before it runs; the claim so far is its content.
     Approved,
     /// The guard spent the approval and is about to run. Carries the fact `nonce` and the run.
     Started,
@@ -94,6 +94,7 @@ impl EventKind {
         matches!(
             self,
             Self::Inception
+                | Self::Approved
                 | Self::Started
                 | Self::Committing
                 | Self::Settled

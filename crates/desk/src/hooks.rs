@@ -239,7 +239,7 @@ fn status_after(event: Event) -> Option<Status> {
         Event::Settled { ending: Ending::Failed, .. } => Status::Failed,
         Event::Settled { ending: Ending::Unknown, .. } => Status::Unknown,
         Event::Released => Status::Released,
-        Event::Opened | Event::Committing | Event::Viewed | Event::Collected => return None,
+        Event::Opened | Event::Signed | Event::Committing | Event::Viewed | Event::Collected => return None,
     })
 }
 

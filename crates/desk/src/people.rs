@@ -109,6 +109,23 @@ fn looks_like(result: &wire::order::ResultSet, column: usize) -> Option<String> 
     (!seen.is_empty()).then(|| format!("{label} (looks like {})", names.join(", ")))
 }
 
+/// This claim with the signatures that others gave before, over the same statement.
+fn with_others(row: &ProposalRow, claim: Signed) -> Result<Signed, PersonError> {
+    let Some((mut kept, approval)) = row.claim.as_deref().and_then(statement::partly) else { return Ok(claim) };
+    if kept.statement == claim.statement {
+        kept.signatures
+            .extend(claim.signatures.into_iter().filter(|one| !kept.signatures.contains(one)).collect::<Vec<_>>());
+        return Ok(kept);
+    }
+    if approval.not_after > Timestamp::now() {
+        return Err(person_error(
+            "already_decided",
+            "Somebody else signed meanwhile. Look at it again and sign the same statement, so that both signatures count.",
+        ));
+    }
+    Ok(claim)
+}
+
 impl People for Desk {
     async fn login_challenge(&self) -> Result<LoginChallenge, PersonError> {
         self.begin_login().await
@@ -224,8 +241,13 @@ impl People for Desk {
                 effect: row.effect.clone(),
             };
             // The guard verifies the claim against these bytes by itself; what this desk believes about it does not count.
+            let claim = with_others(&row, claim)?;
             match self.inner.link.ask(&Request::Run { claim, proposed }).await.map_err(DeskError::from)? {
                 Answer::Ran { .. } => {}
+                Answer::Countersigned { index, .. } => {
+                    self.applied(index + 1).await?;
+                    return self.review(self.row(id, None).await?).await;
+                }
                 _ => return Err(DeskError::from(LinkError::Protocol).into()),
             }
             let Answer::Hello { size, .. } = self.inner.link.ask(&Request::Hello {}).await.map_err(DeskError::from)?

@@ -11,6 +11,9 @@ use crate::convert::{finding_views, origin_view, risk, status};
 use crate::people::{not_found, person_error};
 use crate::state::{Desk, DeskError};
 
+/// How long several people have to sign one statement, in seconds.
+const TOGETHER_S: u64 = 23 * 3600;
+
 impl Desk {
     pub(crate) fn queue_row(row: &ProposalRow, registry: &Registry) -> QueueRow {
         let target = registry.targets.iter().find(|t| t.registration.name == row.target);
@@ -46,8 +49,26 @@ impl Desk {
         let target = target.ok_or_else(|| person_error("not_found", "Its target is not registered any more."))?;
         let task =
             registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
+        let by_target = target.registration.approvals;
+        let quorum = row.shown.quorum.max(by_target.quorum);
+        let not_by = if row.shown.apart || by_target.not_requester { vec![row.person.clone()] } else { Vec::new() };
+        let now = Timestamp::now();
+        // What others signed already is what further people sign, as long as it holds.
+        let begun = row.claim.as_deref().and_then(statement::partly).filter(|(_, approval)| {
+            approval.not_after > now
+                && approval.policy == registry.policy
+                && approval.target_fingerprint == target.fingerprint
+        });
+        let signed_by = match &begun {
+            Some(_) => row.signed_by.iter().flat_map(|names| names.split(", ")).map(str::to_owned).collect(),
+            None => Vec::new(),
+        };
         let statement = (row.state == State::Pending && row.decision == "ask").then(|| {
-            let until = Timestamp::now().plus_seconds(self.inner.config.statement_s).min(row.expires_at);
+            if let Some((claim, _)) = &begun {
+                return claim.statement.clone();
+            }
+            // Where several people sign, the last of them must still find it in force.
+            let time = if quorum > 1 { TOGETHER_S } else { self.inner.config.statement_s };
             statement::approval(&statement::ForApproval {
                 gateway: self.inner.gateway,
                 proposal: row.id,
@@ -60,7 +81,9 @@ impl Desk {
                 effect: &row.effect,
                 task: row.task,
                 policy: registry.policy,
-                not_after: until,
+                quorum,
+                not_by: &not_by,
+                not_after: now.plus_seconds(time).min(row.expires_at),
             })
         });
         let id = row.id;
@@ -86,6 +109,9 @@ impl Desk {
             reasons: row.reasons.clone(),
             purpose: row.purpose.clone(),
             statement,
+            quorum,
+            signed_by,
+            not_by,
             arm: row.shown.arm.clone(),
             history,
             run: row.run,
@@ -124,6 +150,10 @@ fn history_line(body: &str) -> Option<(Timestamp, String)> {
         EventKind::Proposed => format!("{who} handed in r{} ({})", entry.revision.unwrap_or(1), fact("decision")),
         EventKind::Denied => format!("policy denied r{} of {who}", entry.revision.unwrap_or(1)),
         EventKind::Opened => format!("{who} opened it"),
+        EventKind::Approved => {
+            let people = entry.on_behalf_of.as_deref().unwrap_or_default();
+            format!("{people} signed; {} of {} needed", fact("have"), fact("need"))
+        }
         EventKind::ChangesRequested => format!("{who} asked for changes"),
         EventKind::Rejected => format!("{who} said no"),
         EventKind::Withdrawn => format!("{who} took it back"),

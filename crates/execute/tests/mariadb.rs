@@ -39,6 +39,7 @@ fn target(server: &Mariadb, login: &str, rights: Rights) -> Registration {
         statement_timeout_ms: 2_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

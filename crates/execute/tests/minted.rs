@@ -53,6 +53,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         statement_timeout_ms: 2_000,
         result_rows_max: 50,
         labels: std::collections::BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

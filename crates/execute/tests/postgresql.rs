@@ -47,6 +47,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         statement_timeout_ms: 1_500,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

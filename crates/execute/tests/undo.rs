@@ -21,6 +21,7 @@ fn registration(address: Address) -> Registration {
         statement_timeout_ms: 5_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use approve::{Approved, Context, Spend, SpendLedger, Warrant};
+use approve::statement::Approval;
+use approve::{Approved, Context, Role, Signer, Spend, SpendLedger, Warrant};
 use artifact::claim::Signed;
-use artifact::{Artifact, RunId, TaskId, Timestamp, canonical};
+use artifact::{Artifact, ProposalId, RunId, TaskId, Timestamp, canonical};
 use audit::entry::{Entry, EventKind};
 use ledger::{Class, Draft, Job, Ledger, LedgerError, NewContent};
 use release::{Held, ReleaseOrder, open};
@@ -112,9 +113,23 @@ impl Guard {
             Err(error) => return answer_refused(Refused::Malformed, error.to_string()),
         };
         let now = Timestamp::now();
+        let about_proposed = (proposed.proposal, proposed.revision, proposed.target.clone());
         let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
         let Some(target) = grants.targets.get(&proposed.target).cloned() else {
             return answer_refused(Refused::Unknown, "there is no target of that name");
+        };
+        let requester = match authority {
+            Authority::Claim(claim) if target.approvals.not_requester => {
+                let task = Approval::parse(&claim.statement).ok().and_then(|approval| grants.tasks.get(&approval.task));
+                let Some(task) = task else {
+                    return answer_refused(
+                        Refused::OutOfScope,
+                        "there is no task of that id, so nobody knows who asked for it",
+                    );
+                };
+                Some(task.verified.person())
+            }
+            Authority::Claim(_) | Authority::Task(_) => None,
         };
         let context = Context {
             trust: &grants.trust,
@@ -125,7 +140,8 @@ impl Guard {
             kind: target.kind(),
             run_as: &target.run_as,
             policy: grants.policy,
-            quorum: self.floor.quorum,
+            quorum: self.floor.quorum.max(usize::try_from(target.approvals.quorum).unwrap_or(usize::MAX)),
+            apart_from: requester,
             least: self.floor.least,
             now,
         };
@@ -148,6 +164,14 @@ impl Guard {
         };
         let approved = match approved {
             Ok(approved) => approved,
+            Err(approve::Refused::Quorum { have, need }) => {
+                let Authority::Claim(claim) = authority else {
+                    return answer_refused(Refused::NotApproved, "a task scope is no signature");
+                };
+                let signers = grants.trust.signers(claim, Role::Reviewer).unwrap_or_default();
+                drop(grants);
+                return self.countersigned(claim, &about_proposed, &signers, (have, need));
+            }
             Err(approve::Refused::OutOfScope) => {
                 return answer_refused(Refused::OutOfScope, "it is outside the signed scope of the task");
             }
@@ -174,6 +198,41 @@ impl Guard {
         };
         // Announced. If we die from here on, `recover` settles the run at the next start; the approval stays spent.
         self.carry_out(warrant, template, task, target)
+    }
+
+    /// Keeps signatures that are good and too few. Nothing is spent; if we crash here they are collected once more.
+    fn countersigned(
+        &self,
+        claim: &Signed,
+        proposed: &(ProposalId, u32, String),
+        signers: &[Signer],
+        (have, need): (usize, usize),
+    ) -> Answer {
+        let (proposal, revision, target) = proposed;
+        let mut signed = entry(EventKind::Approved);
+        let mut people: Vec<&str> = signers.iter().map(|signer| signer.person.as_str()).collect();
+        people.sort_unstable();
+        people.dedup();
+        signed.on_behalf_of = Some(people.join(", "));
+        signed.proposal = Some(proposal.to_string());
+        signed.revision = Some(*revision);
+        signed.target = Some(target.clone());
+        signed.task = Approval::parse(&claim.statement).ok().map(|approval| approval.task.to_string());
+        signed.digests.insert("statement".into(), artifact::Digest::of(claim.statement.as_bytes()));
+        signed.facts.insert("have".into(), have.to_string());
+        signed.facts.insert("need".into(), need.to_string());
+        let Ok(text) = serde_json::to_string(claim) else {
+            return answer_refused(Refused::Malformed, "the claim has no text");
+        };
+        let job = Job {
+            drafts: vec![Draft { entry: signed, contents: vec![open_content("claim", text)] }],
+            ..Job::default()
+        };
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        match self.ledger.append(job) {
+            Ok(index) => Answer::Countersigned { have: number(have), need: number(need), index },
+            Err(error) => answer_refused(Refused::LedgerFailed, error.to_string()),
+        }
     }
 
     fn carry_out(&self, warrant: Warrant, mut base: Entry, task: Option<TaskId>, target: Registration) -> Answer {

@@ -12,6 +12,8 @@ pub enum Event {
     Denied,
     /// A person opened it.
     Opened,
+    /// A person signed, and more are needed.
+    Signed,
     /// A person asks for changes.
     ChangesRequested,
     /// A person said no.
@@ -73,6 +75,7 @@ impl Event {
             Self::Proposed { .. } => "proposed",
             Self::Denied => "denied",
             Self::Opened => "opened",
+            Self::Signed => "approved",
             Self::ChangesRequested => "changes_requested",
             Self::Rejected => "rejected",
             Self::Withdrawn => "withdrawn",
@@ -96,6 +99,7 @@ impl Event {
             EventKind::Proposed => Self::Proposed { auto: fact("decision") == Some("allow") },
             EventKind::Denied => Self::Denied,
             EventKind::Opened => Self::Opened,
+            EventKind::Approved => Self::Signed,
             EventKind::ChangesRequested => Self::ChangesRequested,
             EventKind::Rejected => Self::Rejected,
             EventKind::Withdrawn => Self::Withdrawn,

@@ -151,7 +151,13 @@ impl Examined {
             }
             _ => None,
         };
+        let (quorum, apart) = match &self.decision {
+            Decision::Ask { quorum, apart, .. } => (*quorum, *apart),
+            Decision::Deny { .. } | Decision::Allow { .. } => (1, false),
+        };
         Shown {
+            quorum,
+            apart,
             headline: headline(&self.analysis, rows),
             sentence: self.analysis.sentence.clone(),
             understood: self.analysis.understood,

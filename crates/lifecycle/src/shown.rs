@@ -19,9 +19,24 @@ pub struct Shown {
     pub undo: String,
     /// What must be typed to arm signing, if anything.
     pub arm: Option<String>,
+    /// Different people who must sign, as policy says.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub quorum: u32,
+    /// Whether the person it works for may not sign, as policy says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
     /// Where the values come from, worst first; at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<OriginLine>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls takes a reference")]
+fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 /// A value and where it comes from.

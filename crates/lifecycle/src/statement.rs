@@ -32,8 +32,19 @@ pub struct ForApproval<'a> {
     pub task: TaskId,
     /// Digest of the policy.
     pub policy: Digest,
+    /// Different people who must sign.
+    pub quorum: u32,
+    /// Who may not.
+    pub not_by: &'a [String],
     /// End.
     pub not_after: Timestamp,
+}
+
+/// Of a claim that not enough people signed yet: statement, who may not sign, how many are needed, and its end.
+pub fn partly(claim: &str) -> Option<(artifact::claim::Signed, Approval)> {
+    let claim: artifact::claim::Signed = serde_json::from_str(claim).ok()?;
+    let approval = Approval::parse(&claim.statement).ok()?;
+    Some((claim, approval))
 }
 
 /// The approval statement's text.
@@ -53,6 +64,8 @@ pub fn approval(a: &ForApproval<'_>) -> String {
         release: ReleaseRule::Hold,
         task: a.task,
         policy: a.policy,
+        quorum: a.quorum,
+        not_by: a.not_by.to_vec(),
         nonce: Nonce::random(),
         not_after: a.not_after,
     };

@@ -124,6 +124,7 @@ pub fn step(state: Option<State>, event: &Event) -> Result<(State, &'static [Eff
         (None, Event::Denied) => (State::Denied, &[WakeWaiters]),
 
         (Some(State::Pending), Event::Opened) => (State::Pending, &[]),
+        (Some(State::Pending), Event::Signed) => (State::Pending, &[TellPeople]),
         (Some(State::Pending), Event::ChangesRequested) => (State::ChangesRequested, &[WakeWaiters]),
         (Some(State::Pending), Event::Rejected) => (State::Rejected, &[WakeWaiters]),
         (Some(State::Pending), Event::Withdrawn) => (State::Withdrawn, &[WakeWaiters]),

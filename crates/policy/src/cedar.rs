@@ -55,7 +55,7 @@ pub(crate) enum Act {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
-    Permit { rules: Vec<Rule>, quorum: u32, arm: bool },
+    Permit { rules: Vec<Rule>, quorum: u32, arm: bool, apart: bool },
     Forbid { rules: Vec<Rule> },
     Nothing,
 }
@@ -133,6 +133,7 @@ impl Policy {
             }
             quorum(policy.annotation("quorum"))?;
             arm(policy.annotation("arm"))?;
+            apart(policy.annotation("not"))?;
         }
         Ok(Self {
             selector: Selector::new(set),
@@ -219,12 +220,13 @@ impl Policy {
         let rules: Vec<Rule> = deciding.iter().map(|id| self.rule(id)).collect();
         Ok(match response.decision() {
             cedar_policy::Decision::Allow => {
-                let mut needed = (1, false);
+                let mut needed = (1, false, false);
                 for policy in deciding.iter().filter_map(|id| self.selector.whole().policy(id)) {
                     needed.0 = needed.0.max(quorum(policy.annotation("quorum"))?);
                     needed.1 |= arm(policy.annotation("arm"))?;
+                    needed.2 |= apart(policy.annotation("not"))?;
                 }
-                Answered::Permit { rules, quorum: needed.0, arm: needed.1 }
+                Answered::Permit { rules, quorum: needed.0, arm: needed.1, apart: needed.2 }
             }
             cedar_policy::Decision::Deny if rules.is_empty() => Answered::Nothing,
             cedar_policy::Decision::Deny => Answered::Forbid { rules },
@@ -244,6 +246,15 @@ impl Policy {
 fn quorum(annotation: Option<&str>) -> Result<u32, PolicyError> {
     let Some(text) = annotation else { return Ok(1) };
     text.parse().ok().filter(|n| (1..=QUORUM_MAX).contains(n)).ok_or(PolicyError::Annotation("quorum"))
+}
+
+/// Whether whoever the agent works for may not sign (separation of duties).
+fn apart(annotation: Option<&str>) -> Result<bool, PolicyError> {
+    match annotation {
+        None => Ok(false),
+        Some("requester") => Ok(true),
+        Some(_) => Err(PolicyError::Annotation("not")),
+    }
 }
 
 fn arm(annotation: Option<&str>) -> Result<bool, PolicyError> {

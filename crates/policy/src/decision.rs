@@ -60,6 +60,8 @@ pub enum Decision {
         quorum: u32,
         /// The person must type a name first.
         arm: bool,
+        /// The person the agent works for may not sign (separation of duties).
+        apart: bool,
     },
     /// It runs under the signed task scope.
     Allow {
@@ -111,9 +113,9 @@ pub(crate) fn settle(about: &About<'_>, question: &Question<'_>) -> Result<Decis
         return Ok(Decision::Allow { rules });
     }
     Ok(match about.ask(Act::Ask)? {
-        Answered::Permit { mut rules, quorum, arm } => {
+        Answered::Permit { mut rules, quorum, arm, apart } => {
             rules.extend(person.filter(|_| rules.is_empty()));
-            Decision::Ask { rules, quorum, arm: arm || question.effect.verb == Verb::Define }
+            Decision::Ask { rules, quorum, arm: arm || question.effect.verb == Verb::Define, apart }
         }
         Answered::Forbid { rules } => Decision::Deny { rules },
         Answered::Nothing => Decision::Deny { rules: vec![built_in("no-rule", "no rule of the policy allows it")] },
@@ -195,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn in_a_team_others_sign_and_regulated_asks_two() {
+        let (team, regulated) = (pack(Pack::Team), pack(Pack::Regulated));
+        let (read, write, define) = (effect(Verb::Read), effect(Verb::Update), effect(Verb::Define));
+        let prod = |effect| Question { environment: "prod", ..question(effect) };
+        let asked = |decision: Decision| match decision {
+            Decision::Ask { quorum, apart, arm, .. } => (quorum, apart, arm),
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(decide(&team, &question(&read)), Decision::Allow { .. }));
+        assert_eq!(asked(decide(&team, &question(&write))), (1, false, false));
+        assert_eq!(asked(decide(&team, &prod(&write))), (1, true, false));
+        assert_eq!(asked(decide(&team, &prod(&define))), (2, false, true));
+        assert_eq!(asked(decide(&regulated, &question(&read))), (1, true, false));
+        assert_eq!(asked(decide(&regulated, &question(&write))), (2, true, true));
+        assert!(matches!(decide(&regulated, &prod(&define)), Decision::Deny { .. }));
+        let secret = Question { findings: vec!["secret_inside".into()], ..question(&write) };
+        assert!(matches!(decide(&regulated, &secret), Decision::Deny { .. }));
+    }
+
+    #[test]
     fn not_understood_and_refused_are_denied_by_every_pack() {
         for p in Pack::ALL {
             let policy = pack(p);
@@ -249,6 +271,8 @@ mod tests {
             "permit (principal, action, resource)",
             r#"@id("a") permit (principal, action, resource); @id("a") permit (principal, action, resource);"#,
             r#"@quorum("none") permit (principal, action, resource);"#,
+            r#"@quorum("11") permit (principal, action, resource);"#,
+            r#"@not("everybody") permit (principal, action, resource);"#,
         ] {
             assert!(Policy::load(text).is_err(), "{text}");
         }

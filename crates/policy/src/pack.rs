@@ -8,22 +8,28 @@ pub enum Pack {
     Strict,
     /// Plain reads inside the signed task scope run; everything else asks.
     SoloCareful,
+    /// Like solo-careful, and in production somebody else signs; the schema takes two people.
+    Team,
+    /// Nothing without somebody who did not ask for it; writes take two.
+    Regulated,
 }
 
 /// Text that names no pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown policy pack; the packs are `strict` and `solo-careful`")]
+#[error("unknown policy pack; the packs are `strict`, `solo-careful`, `team` and `regulated`")]
 pub struct PackError(());
 
 impl Pack {
     /// Every pack.
-    pub const ALL: [Self; 2] = [Self::Strict, Self::SoloCareful];
+    pub const ALL: [Self; 4] = [Self::Strict, Self::SoloCareful, Self::Team, Self::Regulated];
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Strict => "strict",
             Self::SoloCareful => "solo-careful",
+            Self::Team => "team",
+            Self::Regulated => "regulated",
         }
     }
 
@@ -32,6 +38,8 @@ impl Pack {
         match self {
             Self::Strict => include_str!("../../../policies/strict.cedar"),
             Self::SoloCareful => include_str!("../../../policies/solo-careful.cedar"),
+            Self::Team => include_str!("../../../policies/team.cedar"),
+            Self::Regulated => include_str!("../../../policies/regulated.cedar"),
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wire::people::{GrantRequest, Person, PersonError, Selection};
-use wire::target::{Address as TargetAddress, Registration, Rights, Tls};
+use wire::target::{Address as TargetAddress, Approvals, Registration, Rights, Tls};
 
 use crate::error::error;
 
@@ -218,6 +218,10 @@ impl Form {
             statement_timeout_ms: 15_000,
             result_rows_max: 1_000,
             labels,
+            approvals: Approvals {
+                quorum: if self.get("quorum").is_empty() { 1 } else { self.number("quorum")? },
+                not_requester: self.get("not_requester") == "yes",
+            },
         };
         registration.check().map_err(|e| error("malformed", e.to_string()))?;
         Ok(registration)

@@ -155,8 +155,18 @@ fn advance(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
     let reason = contents.get("reason").or_else(|| entry.facts.get("cause"));
     db.prepare_cached(
         "UPDATE proposals SET state = ?3, run = coalesce(?4, run), affected = coalesce(?5, affected), reason = coalesce(?6, reason),
-         released = coalesce(?7, released) WHERE id = ?1 AND revision = ?2",
+         released = coalesce(?7, released), claim = coalesce(?8, claim), signed_by = coalesce(?9, signed_by) WHERE id = ?1 AND revision = ?2",
     )?
-    .execute(params![id, revision, next.as_str(), entry.run, affected, reason, contents.get("released")])?;
+    .execute(params![
+        id,
+        revision,
+        next.as_str(),
+        entry.run,
+        affected,
+        reason,
+        contents.get("released"),
+        contents.get("claim").filter(|_| event == Event::Signed),
+        entry.on_behalf_of.as_ref().filter(|_| event == Event::Signed)
+    ])?;
     Ok(id.parse().ok().map(|id| Moved { id, revision, state: next, effects }))
 }

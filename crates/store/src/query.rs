@@ -33,7 +33,7 @@ const OPEN: &str = "state IN ('pending', 'held', 'unknown', 'approved', 'running
 
 const COLUMNS: &str =
     "id, revision, current, state, task, session, agent, person, target, kind, digest, artifact, effect, shown,
-    purpose, decision, reasons, risk, created_ms, expires_ms, run, affected, reason, released";
+    purpose, decision, reasons, risk, created_ms, expires_ms, run, affected, reason, released, claim, signed_by";
 
 fn lock(db: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     db.lock().unwrap_or_else(PoisonError::into_inner)
@@ -327,6 +327,8 @@ fn proposal(row: &Row<'_>) -> Result<ProposalRow, StoreError> {
         affected: row.get::<_, Option<i64>>("affected")?.map(i64::unsigned_abs),
         reason: row.get("reason")?,
         released: row.get("released")?,
+        claim: row.get("claim")?,
+        signed_by: row.get("signed_by")?,
     })
 }
 

@@ -1,5 +1,5 @@
 /// Layout version; another one means: drop everything and fold the log again.
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 
 pub(crate) const TABLES: &str = "
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL) STRICT;
@@ -12,7 +12,7 @@ CREATE TABLE proposals (
     artifact TEXT NOT NULL, pattern TEXT NOT NULL, effect TEXT NOT NULL, shown TEXT NOT NULL, purpose TEXT NOT NULL,
     decision TEXT NOT NULL, reasons TEXT NOT NULL, risk TEXT NOT NULL,
     created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
-    run TEXT, affected INTEGER, reason TEXT, released TEXT,
+    run TEXT, affected INTEGER, reason TEXT, released TEXT, claim TEXT, signed_by TEXT,
     PRIMARY KEY (id, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX proposals_waiting ON proposals (created_ms, id) WHERE state IN ('pending', 'held', 'unknown', 'approved', 'running');

@@ -52,6 +52,10 @@ pub struct ProposalRow {
     pub reason: Option<String>,
     /// What was released, canonical JSON.
     pub released: Option<String>,
+    /// The claim so far, where more people have to sign.
+    pub claim: Option<String>,
+    /// Who signed it so far, joined by commas.
+    pub signed_by: Option<String>,
 }
 
 /// A proposal that an entry moved.

@@ -18,6 +18,7 @@ use artifact::{Digest, ProposalId, RunId, TaskId};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use wire::api::{Check, Given, Propose};
 use wire::people::GrantRequest;
+use wire::target::Approvals;
 
 use crate::commands::agent::Pass;
 use crate::commands::grant::TargetAdd;
@@ -286,6 +287,12 @@ enum TargetCommand {
         /// Name of the credential (`wetink secret set NAME`).
         #[arg(long)]
         credential: Option<String>,
+        /// Different people who must sign each run here, whatever the policy says.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10))]
+        quorum: u32,
+        /// The person who opened the task does not count among them.
+        #[arg(long)]
+        not_requester: bool,
     },
     /// Registered targets.
     List,
@@ -378,7 +385,7 @@ enum KeyCommand {
 
 #[derive(Subcommand)]
 enum PolicyCommand {
-    /// Put a shipped pack in force (signed): strict or solo-careful.
+    /// Put a shipped pack in force (signed): strict, solo-careful, team or regulated.
     Set {
         /// The pack.
         pack: String,
@@ -524,9 +531,22 @@ async fn run(cli: Cli) -> Result<()> {
             search_path,
             ca_file,
             credential,
+            quorum,
+            not_requester,
         }) => {
-            let add =
-                TargetAdd { name, address, environment, mirror, minted, labels, search_path, ca_file, credential };
+            let approvals = Approvals { quorum, not_requester };
+            let add = TargetAdd {
+                name,
+                address,
+                environment,
+                mirror,
+                minted,
+                labels,
+                search_path,
+                ca_file,
+                credential,
+                approvals,
+            };
             grant::target_add(&terminal, add).await
         }
         Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,

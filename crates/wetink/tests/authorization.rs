@@ -160,7 +160,10 @@ fn everybody_gets_what_the_golden_file_says() {
             let id = if route.starts_with("/tasks") { task.as_str() } else { "p-000000000000" };
             let path = route.replace("{id}", id).replace("{run}", "r-000000000000").replace("{name}", "shop");
             // What would end the sessions under test is asked last, by the route's own line elsewhere.
-            if route.ends_with("/logout") || route.ends_with("/everywhere") || route.ends_with("/stop") && method == "POST" {
+            if route.ends_with("/logout")
+                || route.ends_with("/everywhere")
+                || route.ends_with("/stop") && method == "POST"
+            {
                 let (status, to, _) = ask(&Asked { base, method, path: &path, headers: &[], body: "" });
                 lines.push(format!("{door} {method} {route} anonymous {status} {to}").trim_end().to_owned());
                 continue;

@@ -168,6 +168,7 @@ fn registration(address: Address) -> Registration {
         statement_timeout_ms: 20_000,
         result_rows_max: 100,
         labels: BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

@@ -46,6 +46,7 @@ fn job(server: &pg::Server) -> Job {
         statement_timeout_ms: 5_000,
         result_rows_max: 10,
         labels: BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     };
     let artifact = "UPDATE rows SET n = 7 WHERE id = 3".into();
     Job { target, kind: Kind::SqlPostgresql, artifact, effect, signer: "Ada".into() }

@@ -80,6 +80,7 @@ fn target(server: &pg::Server) -> Registration {
         statement_timeout_ms: 20_000,
         result_rows_max: 10,
         labels: BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

@@ -56,6 +56,7 @@ impl Scratch {
             statement_timeout_ms: 5_000,
             result_rows_max: 20,
             labels: BTreeMap::new(),
+            approvals: wire::target::Approvals::default(),
         };
         let report = perform(&Order::Catalog { target: target.clone() }, b"", &mut |_, _| false);
         let Report::Catalog { catalog } = report else { panic!("{report:?}") };

@@ -98,6 +98,12 @@ pub struct ReviewView {
     pub purpose: String,
     /// The statement to sign, exact text, while it is pending and the policy asks. None otherwise.
     pub statement: Option<String>,
+    /// Different people who must sign, where that is more than one.
+    pub quorum: u32,
+    /// Who signed so far, where that was not enough.
+    pub signed_by: Vec<String>,
+    /// Whose signature does not count.
+    pub not_by: Vec<String>,
     /// What the person must type to arm signing (high risk), if anything.
     pub arm: Option<String>,
     /// What happened, oldest first: time and one line.

@@ -232,6 +232,15 @@ pub enum Answer {
         /// How.
         outcome: Outcome,
     },
+    /// The signatures are good and too few; they are in the log.
+    Countersigned {
+        /// Different people so far.
+        have: u32,
+        /// Different people needed.
+        need: u32,
+        /// Index of the log entry.
+        index: u64,
+    },
     /// A held result.
     Held {
         /// The rows.

@@ -26,6 +26,32 @@ pub struct Registration {
     pub result_rows_max: u64,
     /// Labels of columns, `relation.column` to `personal`, `health`, `secret`; what is absent is `plain`.
     pub labels: BTreeMap<String, String>,
+    /// Who must sign here. The guard holds every approval against it, whatever policy or desk say.
+    #[serde(default, skip_serializing_if = "Approvals::is_default")]
+    pub approvals: Approvals,
+}
+
+/// Who must sign a run at a target, at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approvals {
+    /// Different people, 1 to 10.
+    pub quorum: u32,
+    /// True: the person who opened the task does not count among them (separation of duties).
+    pub not_requester: bool,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { quorum: 1, not_requester: false }
+    }
+}
+
+impl Approvals {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls takes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a target is.
@@ -164,6 +190,9 @@ impl Registration {
         }
         if self.result_rows_max == 0 || self.result_rows_max > Self::RESULT_ROWS_LIMIT {
             return Err(RegistrationError::Limit("most rows of a result", Self::RESULT_ROWS_LIMIT));
+        }
+        if !(1..=10).contains(&self.approvals.quorum) {
+            return Err(RegistrationError::Limit("people who must sign", 10));
         }
         match &self.address {
             Address::Sqlite { path } => {

@@ -127,6 +127,9 @@ fn held_as(status: Status, risk: Risk, text: &str) -> ReviewView {
         purpose: own(),
         statement: pending.then(own),
         // A name with hidden characters is refused by analysis and armed by nobody.
+        quorum: 2,
+        signed_by: vec![own()],
+        not_by: vec![],
         arm: pending.then(|| "main.orders".to_owned()),
         history: vec![(Timestamp::from_millis(0), own())],
         run: (!pending).then(RunId::random),
@@ -152,6 +155,7 @@ fn registration(text: &str) -> Registration {
         statement_timeout_ms: 1_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
     }
 }
 

@@ -271,7 +271,15 @@ fn sign(who: &Person, view: &ReviewView, passkeys: &Passkeys, high: bool) -> Mar
         return html! { p { "There is nothing for you to sign here." } };
     };
     let row = &view.row;
+    let same = |name: &String| name.eq_ignore_ascii_case(&who.name);
+    if view.not_by.iter().any(same) {
+        return html! { p { "You asked for this, so somebody else has to sign it." } (signatures(view)) };
+    }
+    if view.signed_by.iter().any(same) {
+        return html! { p { "You signed it. It runs when enough people have." } (signatures(view)) };
+    }
     html! {
+        (signatures(view))
         div.signing {
             @if high { h3 { "Or sign it all the same" } }
             p { "Signing as " strong { (marked(&who.name)) } ". Touching your key now authorizes exactly this statement to run "
@@ -285,6 +293,16 @@ fn sign(who: &Person, view: &ReviewView, passkeys: &Passkeys, high: bool) -> Mar
                 action: format!("/r/{}/approve", row.id), statement, attachment: None, passkeys, button: "Sign & run once",
                 command: format!("wetink approve {}", row.id), high, arm: view.arm.as_deref(), bytes: true,
             }))
+        }
+    }
+}
+
+/// How many people have to sign, and who did.
+fn signatures(view: &ReviewView) -> Markup {
+    html! {
+        @if view.quorum > 1 {
+            p { strong { (view.signed_by.len()) " of " (view.quorum) } " people have signed"
+                @if !view.signed_by.is_empty() { ": " (marked(&view.signed_by.join(", "))) } ". All sign the same statement." }
         }
     }
 }

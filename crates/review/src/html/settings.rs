@@ -57,7 +57,9 @@ pub(crate) fn settings_page(
                     div { strong { (marked(&target.registration.name)) } " " (environment_chip(&target.registration.environment))
                         p.mono { (marked(&place(&target.registration))) }
                         p.dim { "runs as " (marked(&target.registration.run_as)) " · at most " (grouped(target.registration.result_rows_max)) " rows · "
-                            (target.registration.labels.len()) " labelled columns" }
+                            (target.registration.labels.len()) " labelled columns"
+                            @if target.registration.approvals.quorum > 1 { " · " (target.registration.approvals.quorum) " people sign" }
+                            @if target.registration.approvals.not_requester { " · not the person who asks" } }
                         p.mono.dim.data { (target.fingerprint) } }
                 } } }
                 @if admin { (target_forms()) }
@@ -123,6 +125,10 @@ fn target_forms() -> Markup {
     };
     let labels = html! {
         label { "Labels of columns, one line each" textarea.mono name="labels" rows="3" placeholder="main.customers.email personal" spellcheck="false" {} }
+        div.grid {
+            label { "People who must sign" input name="quorum" type="number" min="1" max="10" value="1" required; }
+            label.tick { input type="checkbox" name="not_requester" value="yes"; " Not the person who opened the task" }
+        }
         button.primary type="submit" { "Continue to the statement" }
     };
     html! {

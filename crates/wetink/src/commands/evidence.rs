@@ -145,6 +145,12 @@ impl Evidence {
             .and_then(|t| self.targets.get(t))
             .ok_or("a run at a target that is not registered")?;
         let artifact = Artifact::new(target.kind(), artifact.into_bytes()).map_err(|e| e.to_string())?;
+        let requester = if target.approvals.not_requester {
+            let id = entry.task.as_deref().and_then(|t| t.parse::<TaskId>().ok());
+            Some(id.and_then(|id| self.tasks.get(&id)).ok_or("a run of a task that nobody opened")?.person())
+        } else {
+            None
+        };
         let context = Context {
             trust,
             proposal: proposal.parse().map_err(|_| "a run of an unreadable proposal")?,
@@ -154,7 +160,8 @@ impl Evidence {
             kind: target.kind(),
             run_as: &target.run_as,
             policy: self.policy.ok_or("a run without a policy")?,
-            quorum: 1,
+            quorum: usize::try_from(target.approvals.quorum).unwrap_or(usize::MAX),
+            apart_from: requester,
             least: Assurance::PlainKey,
             now: entry.at,
         };

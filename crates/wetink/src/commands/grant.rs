@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use artifact::{Digest, TaskId};
 use wire::people::{GrantRequest, NewPass, Overview};
-use wire::target::{Address, Registration, Rights, Tls};
+use wire::target::{Address, Approvals, Registration, Rights, Tls};
 
 use crate::exit::{Exit, Failure};
 use crate::person::{Terminal, line};
@@ -30,6 +30,8 @@ pub(crate) struct TargetAdd {
     pub(crate) ca_file: Option<String>,
     /// Name of the credential in the vault.
     pub(crate) credential: Option<String>,
+    /// Who must sign.
+    pub(crate) approvals: Approvals,
 }
 
 /// Reads an address. Passwords do not belong into addresses: they go to the guard by `secret set`.
@@ -103,6 +105,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         statement_timeout_ms: 30_000,
         result_rows_max: 1_000,
         labels,
+        approvals: add.approvals,
     };
     registration.check().map_err(|error| usage(&error.to_string()))?;
     Ok(registration)
@@ -253,6 +256,7 @@ mod tests {
             search_path: vec![],
             ca_file: None,
             credential: Some("shop".into()),
+            approvals: Approvals::default(),
         }
     }
 

@@ -97,10 +97,13 @@ fn outcome(terminal: &Terminal, view: &ReviewView) -> Result<()> {
         (Status::Held, Some(run)) => {
             format!("ran; the result is held. Release a part with: wetink result release {run}")
         }
+        (Status::Pending, _) => {
+            format!("signed: {} of {} people so far; it runs when enough have", view.signed_by.len(), view.quorum)
+        }
         _ => format!("{}: {}", status.as_str(), view.reason.as_deref().map(artifact::visible).unwrap_or_default()),
     })?;
     match status {
-        Status::Held | Status::Released => Ok(()),
+        Status::Held | Status::Released | Status::Pending => Ok(()),
         Status::Stale => Err(Failure::of(Exit::Stale, "what was shown no longer held; nothing was changed")),
         Status::Unknown => {
             Err(Failure::of(Exit::Error, "nobody can say whether it happened; look at the target before anything else"))

@@ -49,6 +49,7 @@ impl<'a> Stage<'a> {
             environment: "demo".to_owned(),
             run_as: "owner".to_owned(),
             credential: None,
+            approvals: wire::target::Approvals::default(),
             statement_timeout_ms: 10_000,
             result_rows_max: 1_000,
             labels,

@@ -96,9 +96,26 @@ impl Machine {
 
     /// In a terminal, where a person types `typed`.
     pub fn person(&self, arguments: &[&str], typed: &str) -> (bool, String) {
+        self.person_with("key", arguments, typed)
+    }
+
+    /// A key of that name, granted to `person` as a reviewer.
+    pub fn reviewer(&self, person: &str, key: &str) {
+        let path = self.path(key);
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status().unwrap();
+        assert!(made.success());
+        let public = path.with_extension("pub");
+        let (ok, text) = self.person(&["key", "grant", person, public.to_str().unwrap(), "--role", "reviewer"], "");
+        assert!(ok, "{text}");
+    }
+
+    /// The same, with another key.
+    pub fn person_with(&self, key: &str, arguments: &[&str], typed: &str) -> (bool, String) {
         let quoted: Vec<String> = arguments.iter().map(|a| format!("'{a}'")).collect();
         let mut command = Command::new("script");
         self.prepare(&mut command);
+        command.env("WETINK_KEY", self.path(key));
         let line = format!("{WETINK} {}", quoted.join(" "));
         let mut child =
             command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -135,6 +135,7 @@ impl Scene {
             statement_timeout_ms: 10_000,
             result_rows_max: 100,
             labels: [("main.rows.n".to_owned(), "personal".to_owned())].into(),
+            approvals: wire::target::Approvals::default(),
         };
         let mut scene = Self { folder, guard, ada, gateway, registration, task: TaskId::random() };
         scene.grant_target();
@@ -211,6 +212,8 @@ impl Scene {
             release: ReleaseRule::Hold,
             task: self.task,
             policy: self.guard.registry().policy,
+            quorum: 1,
+            not_by: Vec::new(),
             nonce: Nonce::random(),
             not_after: Self::soon(),
         }
