@@ -30,6 +30,8 @@ pub struct DeskConfig {
     pub outbound: crate::OutboundConfig,
     /// Where people may sign in besides with a key.
     pub oidc: Option<crate::OidcConfig>,
+    /// The agents' door over TLS, besides the one on this machine.
+    pub agents_tls: Option<intake::tls::TlsConfig>,
 }
 
 /// A setting that cannot work.
@@ -57,6 +59,7 @@ impl DeskConfig {
             hooks: Vec::new(),
             outbound: crate::OutboundConfig::default(),
             oidc: None,
+            agents_tls: None,
         }
     }
 

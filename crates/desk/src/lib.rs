@@ -22,6 +22,7 @@ mod oidc;
 mod outbound;
 mod people;
 mod serve;
+mod settings;
 mod shown;
 mod signin;
 mod state;
@@ -31,11 +32,13 @@ pub use config::{ConfigError, DeskConfig};
 pub use hooks::{Hook, HookError, add_hook, hooks, remove_hook};
 pub use intake::AgentKey;
 pub use intake::bridge::bridge;
+pub use intake::tls::TlsConfig;
 pub use link::{Link, LinkError};
 pub use oidc::{OidcConfig, OidcError};
-pub use outbound::{OutboundConfig, SettingsError};
+pub use outbound::OutboundConfig;
 pub use review::plain;
 pub use serve::{Ready, rebuild, serve};
+pub use settings::{SettingsError, agents_tls, oidc, outbound};
 pub use state::{Desk, DeskError};
 
 /// Forms of the people's API that a terminal needs.

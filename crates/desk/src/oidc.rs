@@ -4,7 +4,7 @@
 //! provider's tokens are read once and dropped; no agent and no log ever sees them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use serde_json::Value;
 use wire::people::{Person, PersonError};
 use zeroize::Zeroizing;
 
-use crate::outbound::{Outbound, OutboundError, SettingsError, query, settings};
+use crate::outbound::{Outbound, OutboundError, query};
 use crate::people::person_error;
 use crate::signin::{How, random_token};
 use crate::state::Desk;
@@ -80,19 +80,16 @@ fn groups() -> String {
 }
 
 impl OidcConfig {
-    /// Reads the settings in `file`; none where there is no such file.
-    pub fn read(file: &Path) -> Result<Option<Self>, SettingsError> {
-        let config: Option<Self> = settings(file)?;
-        let wrong = |why: &str| Err(SettingsError::new(file, why));
-        let Some(config) = config else { return Ok(None) };
-        let unknown = config.roles.values().flatten().find(|role| !ROLES.contains(&role.as_str()));
+    /// Refuses what cannot be meant.
+    pub(crate) fn checked(self) -> Result<Self, String> {
+        let unknown = self.roles.values().flatten().find(|role| !ROLES.contains(&role.as_str()));
         if let Some(role) = unknown {
-            return wrong(&format!("`{}` is no role; roles are admin, reviewer, auditor", artifact::visible(role)));
+            return Err(format!("`{}` is no role; roles are admin, reviewer, auditor", artifact::visible(role)));
         }
-        if config.issuer.ends_with('/') && config.issuer.matches('/').count() == 3 {
-            return wrong("write the issuer as its tokens name it; most have no slash at the end");
+        if self.issuer.ends_with('/') && self.issuer.matches('/').count() == 3 {
+            return Err("write the issuer as its tokens name it; most have no slash at the end".to_owned());
         }
-        Ok(Some(config))
+        Ok(self)
     }
 }
 

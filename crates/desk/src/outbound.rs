@@ -40,30 +40,6 @@ pub struct OutboundConfig {
     pub private_hosts: Vec<String>,
 }
 
-/// A file of settings that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{} cannot be used: {why}", file.display())]
-pub struct SettingsError {
-    file: PathBuf,
-    why: String,
-}
-
-/// Reads a file of settings; the default where there is none.
-pub(crate) fn settings<T: Default + serde::de::DeserializeOwned>(file: &Path) -> Result<T, SettingsError> {
-    let failed = |why: String| SettingsError { file: file.to_owned(), why };
-    match std::fs::read_to_string(file) {
-        Ok(text) => toml::from_str(&text).map_err(|error| failed(error.message().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(failed(error.to_string())),
-    }
-}
-
-impl SettingsError {
-    pub(crate) fn new(file: &Path, why: &str) -> Self {
-        Self { file: file.to_owned(), why: why.to_owned() }
-    }
-}
-
 /// An address with a query, or further parameters of one (application/x-www-form-urlencoded, RFC 3986 escapes).
 pub(crate) fn query(uri: &str, pairs: &[(&str, &str)]) -> String {
     let escape = |text: &str| -> String {
@@ -73,13 +49,6 @@ pub(crate) fn query(uri: &str, pairs: &[(&str, &str)]) -> String {
     let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
     let joint = if uri.contains('?') { '&' } else { '?' };
     format!("{uri}{joint}{}", query.join("&"))
-}
-
-impl OutboundConfig {
-    /// Reads the settings in `file`; the default where there is none.
-    pub fn read(file: &Path) -> Result<Self, SettingsError> {
-        settings(file)
-    }
 }
 
 /// Why a request brought nothing.

@@ -426,8 +426,12 @@ impl People for Desk {
         minutes: u32,
         key: Option<String>,
     ) -> Result<NewPass, PersonError> {
-        if key.as_deref().is_some_and(|key| !intake::is_thumbprint(key)) {
-            return Err(person_error("malformed", "That is no key's thumbprint. `wetink key agent FILE` prints one."));
+        let binds = |key: &str| intake::is_thumbprint(key) || intake::tls::is_certificate_binding(key);
+        if key.as_deref().is_some_and(|key| !binds(key)) {
+            return Err(person_error(
+                "malformed",
+                "That is neither a key's thumbprint (`wetink key agent FILE` prints one), nor `cert:` with a certificate's, nor a SPIFFE id.",
+            ));
         }
         let registry = self.fresh_registry().await?;
         let now = Timestamp::now();

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use intake::IntakeConfig;
+use intake::tls::{Peer, TlsError, TlsListener};
 use review::ReviewConfig;
 use tokio::net::TcpListener;
 
@@ -19,6 +20,7 @@ pub struct Ready {
     pub agents: SocketAddr,
     people_listener: TcpListener,
     agents_listener: TcpListener,
+    agents_tls: Option<TlsListener>,
 }
 
 /// Why a desk does not start, or stopped.
@@ -36,6 +38,9 @@ pub enum ServeError {
     /// A door's settings.
     #[error("{0}")]
     Door(String),
+    /// The door over TLS.
+    #[error("the agents' door over TLS: {0}")]
+    Tls(#[from] TlsError),
     /// Serving ended.
     #[error("serving ended")]
     Io(#[from] std::io::Error),
@@ -47,6 +52,10 @@ pub async fn serve(mut config: DeskConfig) -> Result<Ready, ServeError> {
     let people_listener = listen(config.people).await?;
     let agents_listener = listen(config.agents).await?;
     let (people, agents) = (people_listener.local_addr()?, agents_listener.local_addr()?);
+    let agents_tls = match &config.agents_tls {
+        Some(tls) => Some(TlsListener::open(tls).await?),
+        None => None,
+    };
     // Port 0 means any port; the addresses people and agents use carry the one that was given.
     let with_port =
         |url: &str, port: u16| url.strip_suffix(":0").map_or_else(|| url.to_owned(), |base| format!("{base}:{port}"));
@@ -54,7 +63,7 @@ pub async fn serve(mut config: DeskConfig) -> Result<Ready, ServeError> {
     config.agents_url = with_port(&config.agents_url, agents.port());
     let desk = Desk::connect(config).await?;
     tail::catch_up(&desk).await?;
-    Ok(Ready { desk, people, agents, people_listener, agents_listener })
+    Ok(Ready { desk, people, agents, people_listener, agents_listener, agents_tls })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -78,19 +87,26 @@ impl Ready {
         let mut intake_config =
             IntakeConfig::at(&config.agents_url).map_err(|error| ServeError::Door(error.to_string()))?;
         intake_config.people_url = Some(config.people_url.clone());
+        intake_config.allowed_hosts.extend(config.agents_tls.iter().map(|tls| tls.host.clone()));
         let host = config.people_url.split("://").nth(1).unwrap_or_default().to_owned();
         let secure_cookies = config.people_url.starts_with("https://");
         let review_config = ReviewConfig { public_url: config.people_url.clone(), secure_cookies, hosts: vec![host] };
         let following = tokio::spawn(tail::follow(self.desk.clone()));
         let watching = tokio::spawn(expire::watch(self.desk.clone()));
         let telling = tokio::spawn(hooks::serve(self.desk.clone(), config.hooks.clone()));
-        let agents =
-            intake::router(self.desk.clone(), intake_config).into_make_service_with_connect_info::<SocketAddr>();
+        let agents = intake::router(self.desk.clone(), intake_config).into_make_service_with_connect_info::<Peer>();
+        let agents_over_tls = agents.clone();
         let people =
             review::router(self.desk.clone(), review_config).into_make_service_with_connect_info::<SocketAddr>();
         let ended = tokio::select! {
             result = async { axum::serve(self.agents_listener, agents).await } => result,
             result = async { axum::serve(self.people_listener, people).await } => result,
+            result = async {
+                match self.agents_tls {
+                    Some(listener) => axum::serve(listener, agents_over_tls).await,
+                    None => std::future::pending().await,
+                }
+            } => result,
             () = stop => Ok(()),
         };
         following.abort();

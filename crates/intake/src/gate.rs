@@ -1,7 +1,6 @@
 //! What every request passes before anything of it is read: address, size, pass, share of the work.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use wire::api::{Principal, WAIT_MAX_S};
 use crate::address::{Addresses, only};
 use crate::dpop::{self, NotProved, Proofs};
 use crate::http::{in_our_words, refuse};
+use crate::tls::{Peer, is_certificate_binding};
 use crate::{Door, IntakeConfig, Refused, oauth};
 
 /// Largest body of a request, in bytes. An artifact of the largest size fits with its escapes; nothing else comes near.
@@ -126,8 +126,8 @@ async fn admit<D: Door>(gate: &Gate<D>, request: Request) -> Result<(Request, Wo
     }
     let (scheme, pass) = pass(&parts.headers).ok_or(Refusal::NotAuthenticated)?;
     let all = Arc::clone(&gate.all).try_acquire_owned().map_err(|_| Refusal::SlowDown)?;
-    let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let address = from.map_or_else(|| "local".to_owned(), |ConnectInfo(at)| at.ip().to_string());
+    let from = parts.extensions.get::<ConnectInfo<Peer>>();
+    let address = from.map_or_else(|| "local".to_owned(), |ConnectInfo(peer)| peer.address.ip().to_string());
     let who = tokio::time::timeout(gate.door_time, gate.door.authenticate(&pass, &address))
         .await
         .map_err(|_| Refusal::Unavailable)??;
@@ -145,6 +145,15 @@ async fn admit<D: Door>(gate: &Gate<D>, request: Request) -> Result<(Request, Wo
 fn proved<D>(gate: &Gate<D>, scheme: Scheme, pass: &str, who: &Principal, parts: &Parts) -> Result<(), NotAdmitted> {
     match (&who.bound_to, scheme) {
         (None, Scheme::Bearer) => Ok(()),
+        // Bound to a certificate: the connection has proved it, or not (RFC 8705, section 3).
+        (Some(binding), Scheme::Bearer) if is_certificate_binding(binding) => {
+            let peer = parts.extensions.get::<ConnectInfo<Peer>>();
+            if peer.is_some_and(|ConnectInfo(peer)| peer.is(binding)) {
+                Ok(())
+            } else {
+                Err(Refused::from(Refusal::NotAuthenticated).into())
+            }
+        }
         (Some(key), Scheme::Dpop) => {
             let asked =
                 dpop::Asked { method: &parts.method, uri: &parts.uri, headers: &parts.headers, pass: Some(pass) };

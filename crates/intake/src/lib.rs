@@ -20,6 +20,7 @@ pub mod oauth;
 mod openapi;
 mod schema;
 mod surface;
+pub mod tls;
 mod verbs;
 
 pub use config::{ConfigError, IntakeConfig};
@@ -33,7 +34,7 @@ use crate::gate::Gate;
 use crate::surface::Surface;
 
 /// Everything an agent can call, ready to be served. Serve it with
-/// `into_make_service_with_connect_info::<SocketAddr>()` so that the door learns the network address.
+/// `into_make_service_with_connect_info::<tls::Peer>()` so that the door learns the network address.
 pub fn router<D: Door>(door: D, config: IntakeConfig) -> Router {
     let gate = Gate::new(door.clone(), &config);
     let surface = Surface::new(door.clone(), &config);

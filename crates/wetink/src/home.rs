@@ -84,6 +84,11 @@ impl Home {
         self.desk().join("oidc.toml")
     }
 
+    /// The agents' door over TLS; there need not be one.
+    pub(crate) fn agents_tls(&self) -> PathBuf {
+        self.desk().join("agents-tls.toml")
+    }
+
     /// Where the desk meets the guard.
     pub(crate) fn desk_socket(&self) -> PathBuf {
         self.root.join("desk.sock")

@@ -231,7 +231,7 @@ pub async fn serve_with(door: TestDoor, change: impl FnOnce(&mut IntakeConfig)) 
     config.task_after = Duration::from_millis(150);
     config.progress_every = Duration::from_millis(200);
     change(&mut config);
-    let service = intake::router(door.clone(), config).into_make_service_with_connect_info::<SocketAddr>();
+    let service = intake::router(door.clone(), config).into_make_service_with_connect_info::<intake::tls::Peer>();
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
     Served { door, at }
 }

@@ -123,7 +123,7 @@ pub(crate) fn task_page(who: &Person, task: &TaskView, now: Timestamp) -> Markup
                     p { "With it the agent can propose and collect what you release. It opens nothing else, and ends by itself." }
                     form.inline method="post" action={ "/tasks/" (line(id)) "/pass" } {
                         label { "Minutes" input name="minutes" type="number" min="1" max="1440" value="240" required; }
-                        label { "Thumbprint of the agent's key (optional)" input name="key" type="text" maxlength="43" autocomplete="off" spellcheck="false"; }
+                        label { "Bound to (optional): a key's thumbprint, cert:…, or spiffe://…" input name="key" type="text" maxlength="2048" autocomplete="off" spellcheck="false"; }
                         button.primary type="submit" { "Make a pass" }
                     }
                 }

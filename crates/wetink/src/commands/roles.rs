@@ -116,8 +116,9 @@ pub(crate) async fn desk(args: DeskArgs, home: &Home) -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
     let mut config = DeskConfig::local(home.desk_socket(), home.view(), args.people, args.agents);
     config.hooks = desk::hooks(&home.webhooks())?;
-    config.oidc = desk::OidcConfig::read(&home.oidc())?;
-    config.outbound = desk::OutboundConfig::read(&home.outbound())?;
+    config.oidc = desk::oidc(&home.oidc())?;
+    config.agents_tls = desk::agents_tls(&home.agents_tls())?;
+    config.outbound = desk::outbound(&home.outbound())?;
     let ready = desk::serve(config).await?;
     let mut out = std::io::stdout();
     writeln!(out, "people {}\nagents {}\nready", ready.people_url(), ready.agents_url())?;

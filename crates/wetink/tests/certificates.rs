@@ -1,0 +1,169 @@
+//! The agents' door over TLS: a pass bound to a certificate, or to a workload's name, is nothing without it. The same authority signs
+//! client metadata documents that are fetched over HTTPS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod machine;
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use machine::{Machine, WETINK};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use support::Folder;
+
+/// An authority for servers and clients.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key.
+struct Identity {
+    certificate: CertificateDer<'static>,
+    pem: String,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn issue(&self, names: &[&str], uris: &[&str], late: bool) -> Identity {
+        let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        params.subject_alt_names.extend(uris.iter().map(|&uri| SanType::URI(uri.try_into().unwrap())));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        if late {
+            (params.not_before, params.not_after) =
+                (rcgen::date_time_ymd(2001, 1, 1), rcgen::date_time_ymd(2002, 1, 1));
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity { certificate: certificate.der().clone(), pem: certificate.pem(), key }
+    }
+}
+
+impl Identity {
+    fn binding(&self) -> String {
+        format!("cert:{}", URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.certificate)))
+    }
+}
+
+fn client(authority: &Authority, identity: Option<&Identity>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.0.pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    Arc::new(match identity {
+        Some(identity) => {
+            let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
+            builder.with_client_auth_cert(vec![identity.certificate.clone()], key).unwrap()
+        }
+        None => builder.with_no_client_auth(),
+    })
+}
+
+/// The status of one call; none where the handshake fails.
+fn call(port: u16, client: Arc<ClientConfig>, pass: &str) -> Option<u16> {
+    let connection = ClientConnection::new(client, ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", port)).unwrap());
+    let head = format!(
+        "GET /v1/targets HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\nauthorization: Bearer {pass}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}
+
+/// A gateway whose agents' door is open over TLS at the port.
+fn gateway(authority: &Authority, server: &Identity) -> (Machine, u16) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let folder = Folder::new();
+    let desk = folder.0.join("home/desk");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&desk).unwrap();
+    write(&desk.join("server.pem"), &server.pem);
+    write(&desk.join("server.key"), &server.key.serialize_pem());
+    write(&desk.join("clients.pem"), &authority.0.pem());
+    let file = |name: &str| desk.join(name).display().to_string();
+    write(
+        &desk.join("agents-tls.toml"),
+        &format!(
+            "listen = \"127.0.0.1:{port}\"\nhost = \"localhost:{port}\"\ncertificate = \"{}\"\nkey = \"{}\"\nclient_ca = \"{}\"\n",
+            file("server.pem"),
+            file("server.key"),
+            file("clients.pem")
+        ),
+    );
+    (Machine::start_in(folder, WETINK), port)
+}
+
+#[test]
+fn a_pass_bound_to_a_certificate_is_nothing_without_it() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let name = "spiffe://corp.example/agents/robin";
+    let (machine, port) = gateway(&authority, &authority.issue(&["localhost"], &[], false));
+    let free = machine.furnish();
+    let statement = machine.json(&["task", "list"], "", None)[0]["statement"].as_str().unwrap().to_owned();
+    let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
+    let bound = |to: &str| {
+        machine.json(&["task", "pass", &task, "--agent-key", to], "", None)["pass"].as_str().unwrap().to_owned()
+    };
+
+    let robin = authority.issue(&[], &[name], false);
+    let renewed = authority.issue(&[], &[name], false);
+    let other = authority.issue(&[], &["spiffe://corp.example/agents/other"], false);
+    let double = authority.issue(&[], &[name, "spiffe://corp.example/agents/other"], false);
+    let (by_certificate, by_name) = (bound(&robin.binding()), bound(name));
+    let asks = |identity: Option<&Identity>, pass: &str| call(port, client(&authority, identity), pass);
+
+    assert_eq!(asks(Some(&robin), &by_certificate), Some(200));
+    assert_eq!(
+        asks(Some(&renewed), &by_certificate),
+        Some(401),
+        "the next certificate of the same workload is another one"
+    );
+    assert_eq!((asks(Some(&robin), &by_name), asks(Some(&renewed), &by_name)), (Some(200), Some(200)));
+    for (who, identity) in [("nobody", None), ("another", Some(&other)), ("two names", Some(&double))] {
+        assert_eq!(asks(identity, &by_certificate), Some(401), "{who}");
+        assert_eq!(asks(identity, &by_name), Some(401), "{who}");
+    }
+    // A pass that is bound to nothing works over TLS as elsewhere, and a bound one not past TLS.
+    assert_eq!((asks(None, &free), asks(Some(&other), &free)), (Some(200), Some(200)));
+    let past = machine.run(&["check", "--target", "shop"], "SELECT id FROM orders", Some(&by_name));
+    assert!(!past.status.success(), "a thief on the gateway's own machine has no certificate either");
+
+    // A certificate that nobody here trusts, or that has ended, gets no connection at all.
+    assert_eq!(asks(Some(&stranger.issue(&[], &[name], false)), &by_name), None);
+    assert_eq!(asks(Some(&authority.issue(&[], &[name], true)), &by_name), None);
+    // Plain HTTP at that port gets nothing, and a connection that says nothing keeps nobody else out.
+    let mut plain = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    plain.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"));
+    let silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    assert_eq!(asks(Some(&robin), &by_certificate), Some(200));
+    drop(silent);
+
+    for bad in ["cert:abc", "spiffe://corp.example", "spiffe://corp.example/a b"] {
+        let refused = machine.run(&["task", "pass", &task, "--agent-key", bad], "", None);
+        assert!(!refused.status.success(), "{bad}");
+    }
+}
