@@ -102,6 +102,7 @@ pub(crate) fn examined() -> Result<Examined> {
         environment: "dev",
         labels: &labels,
         catalog: &catalog,
+        requests: &[],
         login_rights: false,
         asked: None,
     };

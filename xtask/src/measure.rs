@@ -72,9 +72,19 @@ const MEASURES: &[Measure] = &[
         size: Some(("WETINK_SQL", "10000")),
     },
     Measure {
+        name: "ssrf",
+        runs: &[&["-p", "wetink", "--test", "requests", "no_address_leads_elsewhere"]],
+        size: None,
+    },
+    Measure {
         name: "tamper",
         runs: &[&["--release", "-p", "audit", "--lib", "every_changed_byte_is_found"]],
         size: Some(("WETINK_ENTRIES", "1000")),
+    },
+    Measure {
+        name: "wire",
+        runs: &[&["-p", "wetink", "--test", "requests", "the_wire_has_what_was_signed"]],
+        size: Some(("WETINK_WIRE", "1000")),
     },
 ];
 

@@ -14,6 +14,15 @@ pub(crate) fn sentence(effect: &Effect, findings: &[Finding], understood: bool, 
         let why = findings.iter().find(|f| f.code.blocks()).map_or("unknown", |f| f.sentence.as_str());
         return format!("NOT UNDERSTOOD: {why}");
     }
+    if let Some(request) = &effect.request {
+        let with = |names: &[String], of: &str| match names {
+            [] => String::new(),
+            names => format!("; {of}: {}", names.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ")),
+        };
+        let does = if effect.verb == Verb::Read { "Asks" } else { "Sends" };
+        let (query, body) = (with(&request.query, "query"), with(&request.body, "body"));
+        return format!("{does} {} {}{query}{body}", request.method, visible(&request.path));
+    }
     let mut used: Vec<&RelationUse> = effect.relations.iter().collect();
     used.sort_by_key(|r| std::cmp::Reverse(strongest(r)));
     let mut parts: Vec<String> = used.iter().take(MAX_NAMED).map(|r| clause(r, all_rows.contains(&r.name))).collect();
@@ -41,6 +50,10 @@ pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
         return "NOT UNDERSTOOD".to_owned();
     }
     let effect = &analysis.effect;
+    if let Some(request) = &effect.request {
+        let does = if effect.verb == Verb::Read { "ASKS" } else { "SENDS" };
+        return format!("{does} {} {}", request.method, visible(&request.path));
+    }
     // Locked rows and sequences that move on change no row; they lead only where there is nothing else.
     let (aside, main): (Vec<_>, Vec<_>) =
         effect.relations.iter().filter(|r| strongest(r) == effect.verb).partition(|r| is_aside(r));

@@ -21,6 +21,9 @@ pub(crate) fn check(artifact: &Artifact, draft: &mut Draft) {
         let sentence = format!("The artifact has {} bytes; analysis reads {MAX_PARSED_BYTES}.", text.len());
         draft.note(Code::TooLarge, None, sentence);
     }
+    if artifact.kind() == Kind::Http {
+        return request(text, draft);
+    }
     let all = lexemes(text, artifact.kind());
     depth(text, &all, draft);
     signs(text, &all, draft);
@@ -28,6 +31,15 @@ pub(crate) fn check(artifact: &Artifact, draft: &mut Draft) {
     names(text, &all, draft);
     trailing(text, &all, draft);
     secrets::check(text, &all, draft);
+}
+
+/// A request has no words of a language: its lines above the body are code, and the body is a text.
+fn request(text: &str, draft: &mut Draft) {
+    let head = text.find("\n\n").map_or(text.len(), |at| at + 2);
+    let piece = |token, start, end| Lexeme { token, start, end };
+    let all = [piece(Token::Symbol, 0, head), piece(Token::Text, head, text.len())];
+    hidden(text, Kind::Http, &all, draft);
+    secrets::check(text, &[piece(Token::Text, 0, text.len())], draft);
 }
 
 fn depth(text: &str, all: &[Lexeme], draft: &mut Draft) {

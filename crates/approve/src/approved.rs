@@ -91,7 +91,7 @@ impl VerifiedTask {
     }
 }
 
-fn check_effect(effect: &Effect) -> Result<(), Refused> {
+fn check_effect(effect: &Effect, kind: Kind) -> Result<(), Refused> {
     if !effect.is_normal() {
         return Err(Refused::Effect("it is not in its one spelling"));
     }
@@ -101,6 +101,9 @@ fn check_effect(effect: &Effect) -> Result<(), Refused> {
     };
     if effect.relations.iter().any(contradicts) {
         return Err(Refused::Effect("what it does to a relation contradicts itself"));
+    }
+    if !effect.is_of(kind) {
+        return Err(Refused::Effect("it is not that of such an artifact"));
     }
     if effect.to_canonical().len() > Effect::MAX_BYTES {
         return Err(Refused::Effect("it is too large to be reviewed"));
@@ -112,7 +115,7 @@ impl Approved {
     /// Verifies a claim against the bytes, the effect and what the guard itself knows. Every difference refuses.
     pub fn verify(claim: &Signed, artifact: Artifact, effect: Effect, ctx: &Context<'_>) -> Result<Self, Refused> {
         let Statement::Approval(statement) = ctx.trust.read(claim, ctx.now)? else { return Err(Refused::WrongForm) };
-        check_effect(&effect)?;
+        check_effect(&effect, artifact.kind())?;
         if statement.not_after > ctx.now.plus_seconds(VALIDITY_MAX_S) {
             return Err(Refused::TooLong);
         }
@@ -170,7 +173,7 @@ impl Approved {
         effect: Effect,
         ctx: &Context<'_>,
     ) -> Result<Self, Refused> {
-        check_effect(&effect)?;
+        check_effect(&effect, artifact.kind())?;
         let scope = &task.statement;
         if scope.not_after <= ctx.now {
             return Err(Refused::Ended(scope.not_after));

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Shapes, canonical};
+use crate::request::{self, Method};
+use crate::{Digest, Kind, Shapes, canonical};
 
 /// Most rows changed by one run whose old contents are kept, so that they can be put back.
 pub const UNDO_ROWS_MAX: u64 = 500;
@@ -62,6 +63,20 @@ pub struct RelationUse {
     pub writes: Vec<String>,
 }
 
+/// What a request does, as far as its form says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestUse {
+    /// Method.
+    pub method: String,
+    /// Path, exactly.
+    pub path: String,
+    /// Names of the query's parameters, sorted.
+    pub query: Vec<String>,
+    /// Names of the body's members where it is a JSON object, sorted.
+    pub body: Vec<String>,
+}
+
 /// How a number of rows was learned. Fixed vocabulary of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,6 +120,9 @@ pub struct Effect {
     /// How the objects touched looked (see [`shapes`](crate::shapes)); empty where the target has no schema to compare.
     #[serde(default, skip_serializing_if = "Shapes::is_empty")]
     pub shapes: Shapes,
+    /// The request that is sent; only for artifacts that are one, and then there is nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestUse>,
 }
 
 impl Effect {
@@ -121,6 +139,7 @@ impl Effect {
             commits_itself: false,
             rows: None,
             shapes: Shapes::new(),
+            request: None,
         }
     }
 
@@ -178,6 +197,29 @@ impl Effect {
         self.relations.sort_unstable();
         self.functions.sort_unstable();
         self.functions.dedup();
+        if let Some(request) = &mut self.request {
+            for names in [&mut request.query, &mut request.body] {
+                names.sort_unstable();
+                names.dedup();
+            }
+        }
+    }
+
+    /// True if the request, or its absence, agrees with everything else: what sends something is committed by whoever gets it.
+    pub fn is_of(&self, kind: Kind) -> bool {
+        match &self.request {
+            None => kind != Kind::Http,
+            Some(request) => {
+                let verb = Method::from_name(&request.method).map(Method::verb);
+                kind == Kind::Http
+                    && verb == Some(self.verb)
+                    && self.commits_itself == (self.verb != Verb::Read)
+                    && self.relations.is_empty()
+                    && self.functions.is_empty()
+                    && self.rows.is_none()
+                    && self.shapes.is_empty()
+            }
+        }
     }
 
     /// True if this effect has the one spelling [`normalize`](Self::normalize) gives.
@@ -189,12 +231,15 @@ impl Effect {
     }
 }
 
-/// One thing a task may do: `read main.orders(id,status)`, `update main.orders(status)`, `read main.*`.
+/// What a scope's line about requests begins with.
+const CALL: &str = "call";
+
+/// One thing a task may do: `read main.orders(id,status)`, `update main.orders(status)`, `read main.*`, `call POST /v1/refunds`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// The verb.
     pub verb: Verb,
-    /// Schema-qualified relation, or `schema.*` for every relation of a schema.
+    /// Schema-qualified relation, or `schema.*` for every relation of a schema; method and pattern of a request.
     pub relation: String,
     /// The columns, or none for every column.
     pub columns: Option<Vec<String>>,
@@ -203,7 +248,7 @@ pub struct Allowance {
 /// Text that is no allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an allowance; expected e.g. `read main.orders(id,status)`, `update public.orders(status)` or `read main.*`"
+    "not an allowance; expected e.g. `read main.orders(id,status)`, `update public.orders(status)`, `read main.*` or `call GET /v1/**`"
 )]
 pub struct ScopeError(());
 
@@ -215,6 +260,10 @@ impl FromStr for Allowance {
     type Err = ScopeError;
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         let (verb, rest) = text.split_once(' ').ok_or(ScopeError(()))?;
+        if verb == CALL {
+            let (method, _) = request::rule(rest).ok_or(ScopeError(()))?;
+            return Ok(Self { verb: method.verb(), relation: rest.to_owned(), columns: None });
+        }
         let (relation, columns) = match rest.split_once('(') {
             None => (rest, None),
             Some((relation, list)) => {
@@ -233,12 +282,19 @@ impl FromStr for Allowance {
 
 impl fmt::Display for Allowance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb.as_str(), self.relation)?;
+        // Names of relations have no spaces; a method and a path do.
+        let verb = if self.relation.contains(' ') { CALL } else { self.verb.as_str() };
+        write!(f, "{verb} {}", self.relation)?;
         self.columns.as_ref().map_or(Ok(()), |columns| write!(f, "({})", columns.join(",")))
     }
 }
 
 impl Allowance {
+    fn covers_request(&self, sent: &RequestUse) -> bool {
+        let rule = request::rule(&self.relation);
+        rule.is_some_and(|(method, pattern)| method.as_str() == sent.method && request::covers(pattern, &sent.path))
+    }
+
     fn covers_relation(&self, name: &str) -> bool {
         match self.relation.strip_suffix('*') {
             Some(schema_dot) => name.starts_with(schema_dot),
@@ -259,6 +315,9 @@ impl Allowance {
 /// Whether everything the effect does is allowed by at least one allowance each. Functions are not part of a scope:
 /// whoever uses this decides about them apart. Pure, small, and used by the guard itself.
 pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
+    if let Some(request) = &effect.request {
+        return effect.is_of(Kind::Http) && scope.iter().any(|allowance| allowance.covers_request(request));
+    }
     !effect.commits_itself
         && effect.relations.iter().all(|r| {
             let some = |verb: Verb, column: Option<&str>| {
@@ -333,13 +392,58 @@ mod tests {
     }
 
     #[test]
+    fn a_request_needs_its_method_and_path() {
+        let mut e = Effect::empty();
+        let request = |method: &str, path: &str| RequestUse {
+            method: method.into(),
+            path: path.into(),
+            query: vec![],
+            body: vec![],
+        };
+        e.request = Some(request("POST", "/v1/refunds"));
+        (e.verb, e.commits_itself) = (Verb::Insert, true);
+        assert!(e.is_of(Kind::Http) && !e.is_of(Kind::SqlSqlite));
+        assert!(
+            within_scope(&e, &scope(&["call POST /v1/refunds"])) && within_scope(&e, &scope(&["call POST /v1/**"]))
+        );
+        assert!(!within_scope(&e, &scope(&["call GET /v1/refunds", "insert main.*", "call POST /v1"])));
+        // What says it only reads, and sends.
+        (e.verb, e.commits_itself) = (Verb::Read, false);
+        assert!(!e.is_of(Kind::Http) && !within_scope(&e, &scope(&["call POST /v1/refunds"])));
+        e.request = Some(request("GET", "/v1/refunds"));
+        assert!(within_scope(&e, &scope(&["call GET /v1/*"])));
+        e.relations.push(RelationUse { name: "main.o".into(), verbs: vec![Verb::Read], reads: vec![], writes: vec![] });
+        assert!(!within_scope(&e, &scope(&["call GET /v1/*", "read main.o"])));
+    }
+
+    #[test]
     fn allowances_have_one_spelling() {
-        for text in ["read main.orders(id,status)", "update public.o", "read main.*", "define main.*"] {
+        for text in [
+            "call GET /v1/charges/*",
+            "call POST /v1/**",
+            "read main.orders(id,status)",
+            "update public.o",
+            "read main.*",
+            "define main.*",
+        ] {
             assert_eq!(text.parse::<Allowance>().unwrap().to_string(), text);
         }
-        for bad in
-            ["", "read", "read orders", "drop main.o", "read main.o(", "read main.o()", "read main.o(a, b)", "read *.*"]
-        {
+        for bad in [
+            "call",
+            "call GET",
+            "call GET v1",
+            "call TRACE /",
+            "call GET /a*",
+            "read GET /v1",
+            "",
+            "read",
+            "read orders",
+            "drop main.o",
+            "read main.o(",
+            "read main.o()",
+            "read main.o(a, b)",
+            "read *.*",
+        ] {
             assert!(bad.parse::<Allowance>().is_err(), "{bad}");
         }
     }

@@ -13,16 +13,18 @@ pub enum Kind {
     SqlMariadb,
     /// One SQLite statement.
     SqlSqlite,
+    /// One HTTP request (see [`request`](crate::request)).
+    Http,
 }
 
 /// Text that names no kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/mariadb, sql/sqlite")]
+#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/mariadb, sql/sqlite, http")]
 pub struct KindError(String);
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::SqlPostgresql, Self::SqlMariadb, Self::SqlSqlite];
+    pub const ALL: [Self; 4] = [Self::SqlPostgresql, Self::SqlMariadb, Self::SqlSqlite, Self::Http];
 
     /// The name used in statements and APIs.
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Kind {
             Self::SqlPostgresql => "sql/postgresql",
             Self::SqlMariadb => "sql/mariadb",
             Self::SqlSqlite => "sql/sqlite",
+            Self::Http => "http",
         }
     }
 }

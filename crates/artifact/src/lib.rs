@@ -1,7 +1,8 @@
 //! Exact bytes and what names them.
 //!
 //! Owns: [`Artifact`] (bytes and digest that agree, I1), [`Digest`], [`Kind`], typed [`Id`]s (I10), [`Timestamp`],
-//! canonical JSON (RFC 8785), the [`Effect`] as plain data, and [`bound`]: a statement with its values as one text.
+//! canonical JSON (RFC 8785), the [`Effect`] as plain data, and two forms of text: [`bound`],
+//! a statement with its values, and [`request`], an HTTP request.
 //!
 //! Never: parses an artifact, talks to anything, reads a clock by itself.
 //!
@@ -16,6 +17,7 @@ mod digest;
 pub mod effect;
 mod id;
 mod kind;
+pub mod request;
 mod shape;
 mod text;
 mod timestamp;

@@ -164,6 +164,7 @@ impl Desk {
                 environment: &target.registration.environment,
                 labels: &target.registration.labels,
                 catalog: &catalog,
+                requests: target.registration.requests(),
                 login_rights: target.registration.runs_with_the_login_s_rights(),
                 asked: against.asked.as_deref(),
             };

@@ -11,7 +11,7 @@ use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIM
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
-use crate::{confine, mariadb, postgresql, sqlite, sqlite_catalog};
+use crate::{confine, http, mariadb, postgresql, sqlite, sqlite_catalog};
 
 /// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
 pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
@@ -239,6 +239,7 @@ fn attempt(
             done
         }
         Address::Mariadb { .. } => postgresql::block_on(mariadb::perform(job, credential, way, commit)),
+        Address::Http { .. } => postgresql::block_on(http::perform(job, credential, way, commit)),
     }
 }
 
@@ -251,11 +252,15 @@ fn ask(order: &Order, credential: &[u8]) -> Result<Report, Report> {
             Address::Sqlite { path } => sqlite_catalog::read(path),
             Address::Postgresql { .. } => postgresql::block_on(postgresql::read_catalog(target, credential)),
             Address::Mariadb { .. } => postgresql::block_on(mariadb::read_catalog(target, credential)),
+            // A service has no schema to compare.
+            Address::Http { .. } => Ok(Catalog::default()),
         }
         .map(|catalog| Report::Catalog { catalog: Box::new(catalog) }),
         Order::Resolve { transaction, .. } => match &target.address {
             // These keep no record of past transactions.
-            Address::Sqlite { .. } | Address::Mariadb { .. } => Ok(Report::Resolved { status: None }),
+            Address::Sqlite { .. } | Address::Mariadb { .. } | Address::Http { .. } => {
+                Ok(Report::Resolved { status: None })
+            }
             Address::Postgresql { .. } => postgresql::block_on(postgresql::resolve(target, credential, transaction)),
         },
         Order::Prepare { .. } | Order::Preview { .. } | Order::Run { .. } => {

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
-use wire::target::Address;
+use wire::target::{Address, Origin};
 
 /// What confines an executor on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,16 @@ pub struct Confinement {
 
 /// Memory a child may map, in bytes.
 const MEMORY_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// What looking up a name and verifying a certificate reads.
+const LOOKED_UP: [&str; 6] = [
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/ssl",
+    "/usr/share/ca-certificates",
+    "/run/systemd/resolve",
+];
+
 /// Open files.
 const FILES_MAX: u64 = 64;
 
@@ -86,15 +96,19 @@ fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
             let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
             allow(folder, AccessFs::from_all(abi) & !AccessFs::Execute)?;
         }
+        Address::Http { origin, ca_file, .. } => {
+            for file in LOOKED_UP {
+                allow(Path::new(file), AccessFs::from_read(abi) & !AccessFs::Execute)?;
+            }
+            if let Some(file) = ca_file {
+                allow(Path::new(file), AccessFs::ReadFile.into())?;
+            }
+            if let Some(origin) = Origin::read(origin) {
+                (&mut rules).add_rule(NetPort::new(origin.port, AccessNet::ConnectTcp))?;
+            }
+        }
         Address::Postgresql { host, port, ca_file, .. } | Address::Mariadb { host, port, ca_file, .. } => {
-            for file in [
-                "/etc/resolv.conf",
-                "/etc/hosts",
-                "/etc/nsswitch.conf",
-                "/etc/ssl",
-                "/usr/share/ca-certificates",
-                "/run/systemd/resolve",
-            ] {
+            for file in LOOKED_UP {
                 allow(Path::new(file), AccessFs::from_read(abi) & !AccessFs::Execute)?;
             }
             if let Some(file) = ca_file {

@@ -8,6 +8,7 @@
 
 mod child;
 mod confine;
+mod http;
 mod image;
 mod mariadb;
 mod postgresql;

@@ -23,6 +23,11 @@ pub(crate) fn render(
         Some(t) => {
             let place = match &t.address {
                 Address::Sqlite { path } => format!("SQLite file {path}"),
+                Address::Http { origin, credential_header, .. } => {
+                    let with =
+                        credential_header.as_ref().map(|name| format!(", credential in {name}")).unwrap_or_default();
+                    format!("requests to {origin}{with}")
+                }
                 Address::Mariadb { host, port, database, login, rights, .. } => {
                     let minted = if *rights == Rights::Minted { ", which mints a user for the run" } else { "" };
                     format!("MariaDB {host}:{port}/{database}, login {login}{minted}")
@@ -49,6 +54,16 @@ pub(crate) fn render(
         }
         if !relation.writes.is_empty() {
             let _ = writeln!(out, "      writes {}", list(&relation.writes));
+        }
+    }
+    if let Some(request) = &effect.request {
+        let names = |names: &[String]| names.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "  sends {} {}", visible(&request.method), visible(&request.path));
+        if !request.query.is_empty() {
+            let _ = writeln!(out, "      query  {}", names(&request.query));
+        }
+        if !request.body.is_empty() {
+            let _ = writeln!(out, "      body   {}", names(&request.body));
         }
     }
     if !effect.functions.is_empty() {

@@ -16,7 +16,8 @@ pub(crate) struct Check {
     /// Target's name, as list_targets gives it.
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,40}$"))]
     target: String,
-    /// The exact artifact, e.g. one SQL statement; at most 1 MiB.
+    /// The exact artifact: one SQL statement; or, for a target of kind `http`, a request without address and credential: a line like
+    /// `POST /v1/refunds`, headers with names in lower case, an empty line, the body. At most 1 MiB.
     #[schemars(length(min = 1, max = 1_048_576))]
     body: String,
     /// Values of the statement's parameters, in order: `$1`, `$2` to PostgreSQL, `?` to the others.
@@ -60,7 +61,8 @@ pub(crate) struct Propose {
     /// Target's name, as list_targets gives it.
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,40}$"))]
     target: String,
-    /// The exact artifact, e.g. one SQL statement; at most 1 MiB.
+    /// The exact artifact: one SQL statement; or, for a target of kind `http`, a request without address and credential: a line like
+    /// `POST /v1/refunds`, headers with names in lower case, an empty line, the body. At most 1 MiB.
     #[schemars(length(min = 1, max = 1_048_576))]
     body: String,
     /// Values of the statement's parameters, in order: `$1`, `$2` to PostgreSQL, `?` to the others.

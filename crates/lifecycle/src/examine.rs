@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use analyze::{Analysis, Code, Finding, Severity, analyze, headline};
 use artifact::catalog::Catalog;
 use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, within_scope};
-use artifact::{Artifact, Effect, Kind, shapes};
+use artifact::{Artifact, Effect, Kind, request, shapes};
 use policy::{Decision, Policy, Question, decide};
 
 use crate::{Asked, OriginLine, Shown};
@@ -33,6 +33,8 @@ pub struct Setting<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Its schema.
     pub catalog: &'a Catalog,
+    /// Methods and patterns of paths that may be sent there, for targets that take requests.
+    pub requests: &'a [String],
     /// Whether a run there has more rights than its effect needs.
     pub login_rights: bool,
     /// What an agent's values are held against; none for what a person writes.
@@ -81,6 +83,7 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
     let mut analysis = analyze(artifact, setting.catalog);
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
     let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
+    registered(setting, &mut analysis);
     if setting.login_rights && !analysis.effect.is_read_only() {
         let sentence = format!(
             "The run has all rights of the login of {}, not only those of this effect.",
@@ -175,6 +178,26 @@ impl Examined {
     }
 }
 
+/// A request that the registration does not name is not understood, so that nobody is asked to sign it.
+fn registered(setting: &Setting<'_>, analysis: &mut Analysis) {
+    let Some(sent) = &analysis.effect.request else { return };
+    let named = |(method, pattern): (request::Method, &str)| {
+        method.as_str() == sent.method && request::covers(pattern, &sent.path)
+    };
+    if setting.requests.iter().filter_map(|rule| request::rule(rule)).any(named) {
+        return;
+    }
+    let code = Code::RequestNotRegistered;
+    let sentence = format!(
+        "The registration of {} does not name {} {}.",
+        artifact::visible(setting.target),
+        sent.method,
+        artifact::visible(&sent.path)
+    );
+    analysis.findings.insert(0, Finding { code, severity: code.severity(), span: None, sentence });
+    analysis.understood = false;
+}
+
 fn severity_name(worst: Option<Severity>) -> &'static str {
     match worst {
         None => "none",
@@ -187,6 +210,9 @@ fn severity_name(worst: Option<Severity>) -> &'static str {
 
 /// Why nothing can be kept to put a change back.
 fn lasting(kind: Kind, effect: &Effect, catalog: &Catalog) -> Option<&'static str> {
+    if effect.request.is_some() {
+        return Some("once sent, nothing takes it back");
+    }
     if effect.commits_itself {
         return Some("the target commits it by itself");
     }

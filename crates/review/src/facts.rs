@@ -88,6 +88,14 @@ pub(crate) fn facts(view: &ReviewView) -> Facts {
         }
     }
     let limit = match ceiling.and_then(|c| c.strip_prefix("rows<=")) {
+        // A request changes no rows that could be counted.
+        _ if view.effect.request.is_some() => {
+            if view.effect.is_read_only() {
+                String::new()
+            } else {
+                "Once sent, nothing takes it back.".to_owned()
+            }
+        }
         // A ceiling holds rows that change; a read has none, and a definition is not counted in rows.
         Some(_) if view.effect.is_read_only() || view.effect.verb == Verb::Define => counted_note(view),
         Some(rows) => format!("Stops and rolls back above {rows} {}.", if rows == "1" { "row" } else { "rows" }),
@@ -148,6 +156,7 @@ pub(crate) fn place(registration: &Registration) -> String {
         Address::Postgresql { host, port, database, .. } | Address::Mariadb { host, port, database, .. } => {
             format!("{database} at {host}:{port}")
         }
+        Address::Http { origin, .. } => origin.clone(),
     }
 }
 
@@ -207,6 +216,14 @@ pub(crate) fn effect_line(relation: &RelationUse) -> EffectLine {
 /// What the effect does beyond relations, one sentence each.
 pub(crate) fn effect_notes(view: &ReviewView) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(request) = &view.effect.request {
+        notes.push(format!("{} {}", request.method, request.path));
+        for (of, names) in [("query", &request.query), ("body", &request.body)] {
+            if !names.is_empty() {
+                notes.push(format!("{of}: {}", names.join(", ")));
+            }
+        }
+    }
     if !view.effect.functions.is_empty() {
         notes.push(format!("calls {}", view.effect.functions.join(", ")));
     }
@@ -214,7 +231,14 @@ pub(crate) fn effect_notes(view: &ReviewView) -> Vec<String> {
         notes.push(counted_note(view));
     }
     if view.effect.commits_itself {
-        notes.push("commits by itself; nothing can roll it back".to_owned());
+        notes.push(
+            if view.effect.request.is_some() {
+                "once sent, nothing takes it back"
+            } else {
+                "commits by itself; nothing can roll it back"
+            }
+            .to_owned(),
+        );
     }
     notes
 }

@@ -200,12 +200,24 @@ impl Form {
                 tls: if self.get("tls") == "disable" { Tls::Disable } else { Tls::Require },
                 ca_file: optional("ca_file"),
             },
+            "http" => TargetAddress::Http {
+                origin: self.need("origin")?,
+                requests: self.lines("requests"),
+                credential_header: optional("credential_header"),
+                credential_prefix: match self.get("credential_prefix").trim() {
+                    "" => String::new(),
+                    word => format!("{word} "),
+                },
+                private: self.get("private") == "yes",
+                ca_file: optional("ca_file"),
+            },
             _ => return Err(error("malformed", "choose the kind of target")),
         };
         let run_as = match &address {
             TargetAddress::Sqlite { .. } => "owner".to_owned(),
             TargetAddress::Postgresql { mirror: Some(role), .. } => role.clone(),
             TargetAddress::Postgresql { rights: Rights::Minted, .. } => "a role minted for the run".to_owned(),
+            TargetAddress::Http { .. } => "the gateway".to_owned(),
             TargetAddress::Mariadb { rights: Rights::Minted, .. } => "a user minted for the run".to_owned(),
             TargetAddress::Postgresql { login, .. } | TargetAddress::Mariadb { login, .. } => login.clone(),
         };

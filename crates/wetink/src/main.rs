@@ -18,7 +18,6 @@ use artifact::{Digest, ProposalId, RunId, TaskId};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use wire::api::{Check, Given, Propose};
 use wire::people::GrantRequest;
-use wire::target::Approvals;
 
 use crate::commands::agent::Pass;
 use crate::commands::grant::TargetAdd;
@@ -261,39 +260,7 @@ enum Command {
 #[derive(Subcommand)]
 enum TargetCommand {
     /// Register a target (signed).
-    Add {
-        /// Short name.
-        name: String,
-        /// sqlite:/path/to/file, postgres://login@host:port/database or mariadb://login@host:port/database, without a password.
-        address: String,
-        /// prod, staging, dev ...
-        #[arg(long, default_value = "dev")]
-        environment: String,
-        /// The person's own role: runs obey its rights and row-level security.
-        #[arg(long)]
-        mirror: Option<String>,
-        /// Mint a role for each run, with exactly the grants of the signed effect; the login needs CREATEROLE.
-        #[arg(long)]
-        minted: bool,
-        /// relation.column=personal (or health, secret); repeatable.
-        #[arg(long = "label")]
-        labels: Vec<String>,
-        /// Schemas where unqualified names are looked up; repeatable.
-        #[arg(long)]
-        search_path: Vec<String>,
-        /// PEM file with the server's root certificate.
-        #[arg(long)]
-        ca_file: Option<String>,
-        /// Name of the credential (`wetink secret set NAME`).
-        #[arg(long)]
-        credential: Option<String>,
-        /// Different people who must sign each run here, whatever the policy says.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10))]
-        quorum: u32,
-        /// The person who opened the task does not count among them.
-        #[arg(long)]
-        not_requester: bool,
-    },
+    Add(Box<TargetAdd>),
     /// Registered targets.
     List,
 }
@@ -521,34 +488,7 @@ async fn run(cli: Cli) -> Result<()> {
             let text = connect::with_pass(&host, &pass)?;
             terminal.print(&text, || text.clone())
         }
-        Command::Target(TargetCommand::Add {
-            name,
-            address,
-            environment,
-            mirror,
-            minted,
-            labels,
-            search_path,
-            ca_file,
-            credential,
-            quorum,
-            not_requester,
-        }) => {
-            let approvals = Approvals { quorum, not_requester };
-            let add = TargetAdd {
-                name,
-                address,
-                environment,
-                mirror,
-                minted,
-                labels,
-                search_path,
-                ca_file,
-                credential,
-                approvals,
-            };
-            grant::target_add(&terminal, add).await
-        }
+        Command::Target(TargetCommand::Add(add)) => grant::target_add(&terminal, *add).await,
         Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,
         Command::Task(TaskCommand::New {
             title,

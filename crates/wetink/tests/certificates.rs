@@ -167,3 +167,85 @@ fn a_pass_bound_to_a_certificate_is_nothing_without_it() {
         assert!(!refused.status.success(), "{bad}");
     }
 }
+
+/// A service over TLS that answers one request a connection, and what it was sent.
+fn service(server: &Identity) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::try_from(server.key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![server.certificate.clone()], key)
+        .unwrap();
+    let (listener, config) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(config));
+    let port = listener.local_addr().unwrap().port();
+    let seen: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream.unwrap());
+            let mut part = [0; 16_384];
+            if let Ok(read) = stream.read(&mut part) {
+                kept.lock().unwrap().push(String::from_utf8_lossy(&part[..read]).into_owned());
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            }
+        }
+    });
+    (port, seen)
+}
+
+#[test]
+fn a_request_goes_only_to_who_proves_the_name() {
+    use artifact::{Artifact, Kind};
+    use wire::order::{FailCode, Job, Order, Report};
+    use wire::target::{Address, Approvals, Registration};
+
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let folder = Folder::new();
+    let file = folder.0.join("ca.pem");
+    std::fs::write(&file, authority.0.pem()).unwrap();
+    let send = |port: u16, host: &str| {
+        let target = Registration {
+            name: "api".into(),
+            address: Address::Http {
+                origin: format!("https://{host}:{port}"),
+                requests: vec!["POST /**".into()],
+                credential_header: Some("x-api-key".into()),
+                credential_prefix: String::new(),
+                private: true,
+                ca_file: Some(file.display().to_string()),
+            },
+            environment: "test".into(),
+            run_as: "the gateway".into(),
+            credential: Some("api".into()),
+            statement_timeout_ms: 2_000,
+            result_rows_max: 10,
+            labels: std::collections::BTreeMap::new(),
+            approvals: Approvals::default(),
+        };
+        let artifact = Artifact::new(Kind::Http, b"POST /pay\n\nx".to_vec()).unwrap();
+        let effect = analyze::analyze(&artifact, &artifact::catalog::Catalog::default()).effect;
+        let job = Job { target, kind: Kind::Http, artifact: artifact.text().into(), effect, signer: "Ada".into() };
+        execute::perform(&Order::Run { job, ceiling_rows: 0 }, b"a-key-of-theirs", &mut |_, _| true)
+    };
+    let code = |report: &Report| if let Report::Failed { code, .. } = report { Some(*code) } else { None };
+
+    let (port, seen) = service(&authority.issue(&["localhost"], &[], false));
+    assert!(matches!(send(port, "localhost"), Report::Done { .. }));
+    assert!(seen.lock().unwrap()[0].contains("\r\nx-api-key: a-key-of-theirs\r\n"));
+    for bad in [
+        stranger.issue(&["localhost"], &[], false),
+        authority.issue(&["other.example"], &[], false),
+        authority.issue(&["localhost"], &[], true),
+    ] {
+        let (port, seen) = service(&bad);
+        // Nothing of the request had left, so it did not happen, and everybody knows.
+        assert_eq!(code(&send(port, "localhost")), Some(FailCode::TargetUnreachable));
+        assert!(seen.lock().unwrap().is_empty());
+    }
+    let (port, seen) = service(&authority.issue(&["localhost"], &[], false));
+    assert_eq!(code(&send(port, "127.0.0.1")), Some(FailCode::TargetUnreachable), "another name of the same place");
+    assert!(seen.lock().unwrap().is_empty());
+}

@@ -54,7 +54,7 @@ fn kill_at_any_point() {
     let mut scene = Scene::new();
     let path = match &scene.registration.address {
         Address::Sqlite { path } => path.clone(),
-        Address::Postgresql { .. } | Address::Mariadb { .. } => panic!("SQLite"),
+        Address::Postgresql { .. } | Address::Mariadb { .. } | Address::Http { .. } => panic!("SQLite"),
     };
     let marks = || {
         let db = rusqlite::Connection::open(&path).unwrap();

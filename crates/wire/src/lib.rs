@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod frame;
+pub mod net;
 pub mod order;
 pub mod people;
 mod refusal;

@@ -101,6 +101,77 @@ pub enum Address {
         /// Extra root certificate, absolute path of a PEM file.
         ca_file: Option<String>,
     },
+    /// A service that takes HTTP requests.
+    Http {
+        /// Scheme, host and maybe port: `https://api.example`; `http` on this machine only. Requests name the path.
+        origin: String,
+        /// Methods and patterns of paths that may be sent, e.g. `GET /v1/**`. Nothing else is.
+        requests: Vec<String>,
+        /// Header that the credential goes into, lower case, e.g. `authorization`.
+        credential_header: Option<String>,
+        /// What stands before the credential in that header, e.g. `Bearer `.
+        credential_prefix: String,
+        /// True: the host may have a private address.
+        private: bool,
+        /// Extra root certificate, absolute path of a PEM file.
+        ca_file: Option<String>,
+    },
+}
+
+/// Where requests go, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// TLS or not.
+    pub secure: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// As the `Host` header names it.
+    pub authority: String,
+}
+
+impl Origin {
+    /// Reads `https://host[:port]`, or `http://` on this machine; nothing before and behind it.
+    pub fn read(origin: &str) -> Option<Self> {
+        let (secure, authority) = match origin.split_once("://")? {
+            ("https", authority) => (true, authority),
+            ("http", authority) => (false, authority),
+            _ => return None,
+        };
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (host, port.strip_prefix(':').map_or_else(|| port.is_empty().then_some(None), |port| Some(Some(port)))?)
+        } else {
+            let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+            if host.is_empty() || !host.bytes().all(plain) || host.starts_with(['-', '.']) || host.ends_with('.') {
+                return None;
+            }
+            (host, port)
+        };
+        let port = match port {
+            Some(text) => text.parse::<u16>().ok().filter(|port| *port > 0 && port.to_string() == text)?,
+            None => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
+        };
+        let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        // Numbers in other spellings (octal, one number for all) mean different hosts to different readers.
+        let number = host.split('.').next_back().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+        let odd = number && host.parse::<std::net::Ipv4Addr>().is_err();
+        (!odd && (secure || here)).then(|| Self {
+            secure,
+            host: host.to_owned(),
+            port,
+            authority: authority.to_owned(),
+        })
+    }
 }
 
 /// With which rights a run meets a database.
@@ -207,6 +278,30 @@ impl Registration {
                 text("host", host)?;
                 server(host, *port, *tls, ca_file.as_deref())
             }
+            Address::Http { origin, requests, credential_header, credential_prefix, private: _, ca_file } => {
+                text("origin", origin)?;
+                Origin::read(origin).ok_or(RegistrationError::Text("origin"))?;
+                let unusable = requests.is_empty() || requests.len() > 200;
+                if unusable || requests.iter().any(|rule| artifact::request::rule(rule).is_none()) {
+                    return Err(RegistrationError::Text("request"));
+                }
+                let token = |name: &String| {
+                    name.len() <= 100
+                        && !name.is_empty()
+                        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+                };
+                let framing = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+                if credential_header.as_ref().is_some_and(|name| !token(name) || framing.contains(&name.as_str())) {
+                    return Err(RegistrationError::Text("credential header"));
+                }
+                if credential_prefix.len() > 40 || !credential_prefix.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+                    return Err(RegistrationError::Text("credential prefix"));
+                }
+                match ca_file {
+                    Some(file) if !file.starts_with('/') => Err(RegistrationError::Path(file.clone())),
+                    _ => Ok(()),
+                }
+            }
             Address::Mariadb { host, port, database, login, tls, ca_file, rights: _ } => {
                 text("database", database)?;
                 text("login", login)?;
@@ -222,6 +317,7 @@ impl Registration {
             Address::Sqlite { .. } => Kind::SqlSqlite,
             Address::Postgresql { .. } => Kind::SqlPostgresql,
             Address::Mariadb { .. } => Kind::SqlMariadb,
+            Address::Http { .. } => Kind::Http,
         }
     }
 
@@ -229,8 +325,16 @@ impl Registration {
     /// engine, are not.
     pub fn runs_with_the_login_s_rights(&self) -> bool {
         match &self.address {
-            Address::Sqlite { .. } => false,
+            Address::Sqlite { .. } | Address::Http { .. } => false,
             Address::Postgresql { rights, .. } | Address::Mariadb { rights, .. } => *rights == Rights::Login,
+        }
+    }
+
+    /// Methods and patterns of paths that may be sent; none for targets that take no requests.
+    pub fn requests(&self) -> &[String] {
+        match &self.address {
+            Address::Http { requests, .. } => requests,
+            _ => &[],
         }
     }
 

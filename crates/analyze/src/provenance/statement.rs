@@ -12,6 +12,12 @@ const BETWEEN: &[&str] = &["in", "like", "ilike", "is", "not", "between", "and",
 /// The statement as a call, and the bytes that each value stands at (parameters stand above the statement).
 pub fn call_of(artifact: &Artifact, effect: &Effect) -> (Call, Vec<Option<(usize, usize)>>) {
     let text = artifact.text();
+    if let Some(request) = &effect.request {
+        let values = crate::http::values(text);
+        let spans = vec![None; values.len()];
+        let what = format!("{} {}", request.method, request.path);
+        return (Call { what, reads: effect.is_read_only(), values }, spans);
+    }
     let (mut values, mut spans) = (Vec::new(), Vec::new());
     for parameter in bound::read(text).map(|bound| bound.parameters).unwrap_or_default() {
         if let Some(text) = parameter.value {

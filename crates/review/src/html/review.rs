@@ -177,7 +177,7 @@ fn effect(view: &ReviewView) -> Markup {
                         @for (verb, columns) in &shown.columns { span.cols { (verb) " " span.mono { (marked(columns)) } } } }
                 }
                 @for note in effect_notes(view) { li { (marked(&note)) } }
-                @if view.effect.relations.is_empty() && view.understood { li { "No relation." } }
+                @if view.effect.relations.is_empty() && view.effect.request.is_none() && view.understood { li { "No relation." } }
             }
             @if view.row.status == Status::Pending && matches!(view.effect.verb, Verb::Insert | Verb::Update | Verb::Delete) && !view.effect.commits_itself {
                 form method="post" action={ "/r/" (view.row.id) "/rows" } {

@@ -139,6 +139,21 @@ fn target_forms() -> Markup {
                 label { "Full path" input.mono name="path" type="text" required autocomplete="off" spellcheck="false"; }
                 (labels)
             } }
+        details { summary { "Add an HTTP service" }
+            form method="post" action="/grants" {
+                input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="http";
+                div.grid {
+                    (common)
+                    label { "Origin" input.mono name="origin" type="text" required placeholder="https://api.example" autocomplete="off" spellcheck="false"; }
+                    label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
+                    label { "Header it goes into (optional)" input name="credential_header" type="text" placeholder="authorization" autocomplete="off"; }
+                    label { "What stands before it there" input name="credential_prefix" type="text" placeholder="Bearer" autocomplete="off"; }
+                    label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
+                    label.tick { input type="checkbox" name="private" value="yes"; " The host may have a private address" }
+                }
+                label { "What may be sent, one line each" textarea.mono name="requests" rows="3" required placeholder="GET /v1/**" spellcheck="false" {} }
+                (labels)
+            } }
         details { summary { "Add a PostgreSQL database" }
             form method="post" action="/grants" {
                 input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="postgresql";

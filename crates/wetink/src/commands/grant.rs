@@ -10,28 +10,49 @@ use wire::target::{Address, Approvals, Registration, Rights, Tls};
 use crate::exit::{Exit, Failure};
 use crate::person::{Terminal, line};
 
-/// `target add` as given on the command line.
+/// A target to register.
+#[derive(clap::Args)]
 pub(crate) struct TargetAdd {
-    /// Name.
+    /// Short name.
     pub(crate) name: String,
-    /// `sqlite:/path/to/file` or `postgres://login@host:port/database`.
+    /// sqlite:/path/to/file, postgres://login@host:port/database, mariadb://login@host:port/database (without a password), or https://host.
     pub(crate) address: String,
-    /// Environment.
+    /// prod, staging, dev ...
+    #[arg(long, default_value = "dev")]
     pub(crate) environment: String,
-    /// The person's role for mirrored runs.
+    /// The person's own role: runs obey its rights and row-level security.
+    #[arg(long)]
     pub(crate) mirror: Option<String>,
-    /// A role is minted for each run.
+    /// Mint a role for each run, with exactly the grants of the signed effect; the login needs CREATEROLE.
+    #[arg(long)]
     pub(crate) minted: bool,
-    /// Labels, `relation.column=label`.
+    /// relation.column=personal (or health, secret); repeatable.
+    #[arg(long = "label")]
     pub(crate) labels: Vec<String>,
-    /// Search path.
+    /// Schemas where unqualified names are looked up; repeatable.
+    #[arg(long)]
     pub(crate) search_path: Vec<String>,
-    /// Root certificate.
+    /// PEM file with the server's root certificate.
+    #[arg(long)]
     pub(crate) ca_file: Option<String>,
-    /// Name of the credential in the vault.
+    /// Name of the credential (`wetink secret set NAME`).
+    #[arg(long)]
     pub(crate) credential: Option<String>,
-    /// Who must sign.
-    pub(crate) approvals: Approvals,
+    /// Different people who must sign each run here, whatever the policy says.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub(crate) quorum: u32,
+    /// The person who opened the task does not count among them.
+    #[arg(long)]
+    pub(crate) not_requester: bool,
+    /// What may be sent to an https:// target, e.g. "GET /v1/**"; repeatable.
+    #[arg(long = "request")]
+    pub(crate) requests: Vec<String>,
+    /// Header that the credential of an https:// target goes into, with what stands before it (default: authorization: Bearer).
+    #[arg(long)]
+    pub(crate) credential_header: Option<String>,
+    /// The host may have an address of a private network.
+    #[arg(long)]
+    pub(crate) private: bool,
 }
 
 /// Reads an address. Passwords do not belong into addresses: they go to the guard by `secret set`.
@@ -51,6 +72,32 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
             .map_err(|_| usage("there is no such SQLite file; give the path of an existing one"))?;
         let path = path.to_str().ok_or_else(|| usage("the path is not UTF-8"))?.to_owned();
         (Address::Sqlite { path }, "owner".to_owned(), None)
+    } else if add.address.starts_with("https://") || add.address.starts_with("http://") {
+        if add.requests.is_empty() {
+            return Err(usage("say what may be sent there, e.g. --request \"GET /v1/**\""));
+        }
+        // With a credential, the usual header unless another one is named.
+        let given =
+            add.credential_header.or_else(|| add.credential.as_ref().map(|_| "authorization: Bearer".to_owned()));
+        let (credential_header, credential_prefix) =
+            match given.as_deref().map(|text| text.split_once(':').unwrap_or((text, ""))) {
+                None => (None, String::new()),
+                Some((name, prefix)) => {
+                    let prefix = prefix.trim();
+                    (Some(name.to_owned()), if prefix.is_empty() { String::new() } else { format!("{prefix} ") })
+                }
+            };
+        let origin = add.address.trim_end_matches('/').to_owned();
+        let private = add.private;
+        let address = Address::Http {
+            origin,
+            requests: add.requests,
+            credential_header,
+            credential_prefix,
+            private,
+            ca_file: add.ca_file,
+        };
+        (address, "the gateway".to_owned(), add.credential)
     } else if let Some((scheme, server)) = server(&add.address).map_err(|why| usage(&why))? {
         let Server { login, host, port, database } = server;
         let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
@@ -93,7 +140,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         (address, run_as, add.credential)
     } else {
         return Err(usage(
-            "a target is sqlite:/path/to/file, postgres://login@host:port/database or mariadb://login@host:port/database",
+            "a target is sqlite:/path/to/file, postgres://login@host:port/database, mariadb://login@host:port/database or https://host",
         ));
     };
     let registration = Registration {
@@ -105,7 +152,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         statement_timeout_ms: 30_000,
         result_rows_max: 1_000,
         labels,
-        approvals: add.approvals,
+        approvals: Approvals { quorum: add.quorum, not_requester: add.not_requester },
     };
     registration.check().map_err(|error| usage(&error.to_string()))?;
     Ok(registration)
@@ -256,7 +303,11 @@ mod tests {
             search_path: vec![],
             ca_file: None,
             credential: Some("shop".into()),
-            approvals: Approvals::default(),
+            quorum: 1,
+            not_requester: false,
+            requests: vec![],
+            credential_header: None,
+            private: false,
         }
     }
 

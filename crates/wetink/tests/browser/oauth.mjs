@@ -74,13 +74,13 @@ export const play = async (desk, step) => {
     await desk.inspect("authorize");
   });
   await step("a no goes back as a no", async () => {
-    await Promise.all([page.waitForURL(/callback/), desk.press("button[value=deny]")]);
+    await Promise.all([page.waitForURL((url) => url.pathname === "/callback"), desk.press("button[value=deny]")]);
     assert.equal(came.searchParams.get("error"), "access_denied");
     assert.equal(came.searchParams.get("state"), "a state & more");
   });
   await step("a person allows it, and it proposes", async () => {
     await desk.visit(provider.asked.href);
-    await Promise.all([page.waitForURL(/callback/), desk.press("button[value=allow]")]);
+    await Promise.all([page.waitForURL((url) => url.pathname === "/callback"), desk.press("button[value=allow]")]);
     assert.equal(came.searchParams.get("iss"), desk.agents);
     await first.finishAuth(came.searchParams.get("code"));
     const { client } = await connect();
@@ -100,7 +100,7 @@ export const play = async (desk, step) => {
     provider.kept = undefined;
     const { transport } = await connect();
     await desk.visit(provider.asked.href);
-    await Promise.all([page.waitForURL(/callback/), desk.press("button[value=allow]")]);
+    await Promise.all([page.waitForURL((url) => url.pathname === "/callback"), desk.press("button[value=allow]")]);
     await transport.finishAuth(came.searchParams.get("code"));
     const old = provider.kept.access_token;
     assert.notEqual(old, before);
@@ -122,7 +122,7 @@ export const play = async (desk, step) => {
   const link = (changed = {}) => `/authorize?${new URLSearchParams({ ...query, ...changed })}`;
   const code = async () => {
     await desk.go(link());
-    await Promise.all([page.waitForURL(/callback/), desk.press("button[value=allow]")]);
+    await Promise.all([page.waitForURL((url) => url.pathname === "/callback"), desk.press("button[value=allow]")]);
     return came.searchParams.get("code");
   };
   const exchange = { grant_type: "authorization_code", client_id, redirect_uri: redirect, code_verifier: verifier };

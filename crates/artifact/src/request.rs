@@ -1,0 +1,361 @@
+//! An HTTP request as an artifact: method, path, headers and body, apart from where it goes and what proves the sender. Those two are
+//! the target's, and are added by the executor alone.
+//!
+//! ```text
+//! POST /v1/refunds?notify=no
+//! content-type: application/json
+//!
+//! {"charge":"ch_1","amount":4990}
+//! ```
+//!
+//! One form, read the same way by the analysis that shows it and by the executor that sends it: whatever two readers could take
+//! differently is refused (RFC 9112, sections 3 and 11; RFC 3986, section 6).
+
+use std::fmt;
+
+use crate::effect::Verb;
+
+/// Longest target (path and query), in bytes.
+pub const TARGET_MAX: usize = 8_000;
+/// Most headers.
+pub const HEADERS_MAX: usize = 50;
+/// Longest header value, in bytes.
+pub const VALUE_MAX: usize = 4_000;
+
+/// Headers that are the connection's, the credential's or a proxy's, and so never the agent's.
+const NOT_THEIRS: [&str; 21] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-real-ip",
+    "x-http-method-override",
+];
+/// Beginnings of such headers.
+const NOT_THEIRS_BEGIN: [&str; 3] = ["proxy-", "sec-", "x-forwarded-"];
+
+/// A method that an artifact may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Reads the headers only.
+    Head,
+    /// Adds, or does anything.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// Every one.
+    pub const ALL: [Self; 6] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete];
+
+    /// Its name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// The method of that name, in capitals as on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+
+    /// What it does, as scopes and policies name it (RFC 9110, section 9.2.1: safe methods read).
+    pub const fn verb(self) -> Verb {
+        match self {
+            Self::Get | Self::Head => Verb::Read,
+            Self::Post => Verb::Insert,
+            Self::Put | Self::Patch => Verb::Update,
+            Self::Delete => Verb::Delete,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request, as it stands in the artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: Method,
+    /// Path, which begins with `/`.
+    pub path: &'a str,
+    /// What follows `?`.
+    pub query: Option<&'a str>,
+    /// Names in lower case and values, in the order they stand.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// Everything after the empty line, as it is.
+    pub body: &'a str,
+}
+
+/// Text that is no request of this form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The first line.
+    #[error("the first line is a method, one space and a path, e.g. `GET /v1/charges?limit=3`")]
+    Line,
+    /// Another method.
+    #[error("the method is one of GET, HEAD, POST, PUT, PATCH, DELETE, in capitals")]
+    Method,
+    /// A path or query that two readers could take differently.
+    #[error("the path is not plain: {0}")]
+    Target(&'static str),
+    /// A header.
+    #[error("the header `{0}` is not usable: {1}")]
+    Header(String, &'static str),
+    /// Too many headers.
+    #[error("there are more than {HEADERS_MAX} headers")]
+    Headers,
+    /// A body where none belongs.
+    #[error("a request that reads has no body")]
+    Body,
+}
+
+/// Reads the exact text.
+pub fn read(text: &str) -> Result<Request<'_>, RequestError> {
+    let (head, body) = text.split_once("\n\n").unwrap_or((text.strip_suffix('\n').unwrap_or(text), ""));
+    let mut lines = head.split('\n');
+    let (method, target) = lines.next().and_then(|line| line.split_once(' ')).ok_or(RequestError::Line)?;
+    let method = Method::from_name(method).ok_or(RequestError::Method)?;
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    plain(target)?;
+    straight(path)?;
+    let mut headers: Vec<(&str, &str)> = Vec::new();
+    for line in lines {
+        let header = header(line)?;
+        if headers.len() >= HEADERS_MAX {
+            return Err(RequestError::Headers);
+        }
+        if headers.iter().any(|(name, _)| *name == header.0) {
+            return Err(RequestError::Header(header.0.to_owned(), "it stands there twice"));
+        }
+        headers.push(header);
+    }
+    if method.verb() == Verb::Read && !body.is_empty() {
+        return Err(RequestError::Body);
+    }
+    Ok(Request { method, path, query, headers, body })
+}
+
+/// Only characters that a target may have (RFC 3986, appendix A), and whole escapes.
+fn plain(target: &str) -> Result<(), RequestError> {
+    let bytes = target.as_bytes();
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&b);
+    if target.len() > TARGET_MAX {
+        return Err(RequestError::Target("longer than 8000 bytes"));
+    }
+    if !bytes.iter().all(|b| allowed(*b)) {
+        return Err(RequestError::Target("it has characters that are to be percent-encoded"));
+    }
+    let whole = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    if bytes.iter().enumerate().any(|(at, b)| *b == b'%' && !whole(at)) {
+        return Err(RequestError::Target("a percent sign is not followed by two hexadecimal digits"));
+    }
+    Ok(())
+}
+
+/// A path that no server and no proxy turns into another one.
+fn straight(path: &str) -> Result<(), RequestError> {
+    let Some(rest) = path.strip_prefix('/') else { return Err(RequestError::Target("it does not begin with `/`")) };
+    let lower = path.to_ascii_lowercase();
+    if ["%2e", "%2f", "%5c", "%00", "%25", "%3b"].iter().any(|escape| lower.contains(escape)) {
+        return Err(RequestError::Target("it hides a dot, a slash, a semicolon or an escape in an escape"));
+    }
+    let mut segments = rest.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        if segment == "." || segment == ".." {
+            return Err(RequestError::Target("it has a segment of dots"));
+        }
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err(RequestError::Target("it has two slashes in a row"));
+        }
+        if segment.contains(';') {
+            return Err(RequestError::Target("it has parameters behind a semicolon, which some servers leave out"));
+        }
+    }
+    Ok(())
+}
+
+fn header(line: &str) -> Result<(&str, &str), RequestError> {
+    let shown = |text: &str| crate::visible(&text.chars().take(60).collect::<String>());
+    let (name, value) = line.split_once(": ").ok_or(RequestError::Header(shown(line), "write `name: value`"))?;
+    let wrong = |why| Err(RequestError::Header(shown(name), why));
+    let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || name.len() > 100 || !name.bytes().all(token) {
+        return wrong("names are in lower case");
+    }
+    if NOT_THEIRS.contains(&name) || NOT_THEIRS_BEGIN.iter().any(|begin| name.starts_with(begin)) {
+        return wrong("it is added by the gateway, or not at all");
+    }
+    let plain = value.bytes().all(|b| (b' '..=b'~').contains(&b));
+    if value.is_empty() || value.len() > VALUE_MAX || value.trim() != value || !plain {
+        return wrong("its value is plain ASCII without spaces around it");
+    }
+    Ok((name, value))
+}
+
+/// Whether a pattern covers a path: `*` stands for one segment, `**` at the end for any number of them.
+pub fn covers(pattern: &str, path: &str) -> bool {
+    let (mut wanted, mut found) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), found.next()) {
+            (Some("**"), _) => return wanted.next().is_none(),
+            (Some("*"), Some(segment)) if !segment.is_empty() => {}
+            (Some(one), Some(other)) if one == other && one != "*" => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+/// Whether text is a pattern of paths.
+pub fn is_pattern(pattern: &str) -> bool {
+    let stars = pattern.split('/').all(|segment| matches!(segment, "*" | "**") || !segment.contains('*'));
+    let end = pattern.split('/').rev().skip(1).all(|segment| segment != "**");
+    stars && end && plain(pattern).is_ok() && !pattern.contains('?') && straight(pattern).is_ok()
+}
+
+/// A method and a pattern, as registrations and scopes name what may be sent: `GET /v1/**`.
+pub fn rule(text: &str) -> Option<(Method, &str)> {
+    let (method, pattern) = text.split_once(' ')?;
+    Some((Method::from_name(method)?, pattern)).filter(|(_, pattern)| is_pattern(pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUND: &str = "POST /v1/refunds?notify=no\ncontent-type: application/json\nidempotency-key: r-1\n\n{\"charge\":\"ch_1\",\n\n\"amount\":4990}\n";
+
+    #[test]
+    fn a_request_is_read_as_it_stands() {
+        let request = read(REFUND).unwrap();
+        assert_eq!((request.method, request.path, request.query), (Method::Post, "/v1/refunds", Some("notify=no")));
+        assert_eq!(request.headers, [("content-type", "application/json"), ("idempotency-key", "r-1")]);
+        assert_eq!(request.body, "{\"charge\":\"ch_1\",\n\n\"amount\":4990}\n");
+        assert_eq!(read("GET /").unwrap(), read("GET /\n").unwrap());
+        assert_eq!(read("DELETE /a%20b/c").unwrap().path, "/a%20b/c");
+    }
+
+    #[test]
+    fn what_two_readers_could_take_differently_is_refused() {
+        for bad in [
+            "",
+            "GET",
+            "GET  /",
+            "GET /\tx",
+            "get /",
+            "TRACE /",
+            "CONNECT a:1",
+            "OPTIONS *",
+            "GET x",
+            "GET https://evil.example/",
+            "GET //evil.example/",
+            "GET /a//b",
+            "GET /a/../b",
+            "GET /a/./b",
+            "GET /..",
+            "GET /a/%2e%2e/b",
+            "GET /a%2Fb",
+            "GET /a%5cb",
+            "GET /a\\b",
+            "GET /a%",
+            "GET /a%zz",
+            "GET /a%00",
+            "GET /a%252e",
+            "GET /a;b=c",
+            "GET /a#b",
+            "GET /ä",
+            "GET / HTTP/1.1",
+            "GET /a b",
+            "GET /\r\nx: y",
+            "GET /\nHost: evil.example",
+            "GET /\nhost: evil.example",
+            "GET /\ncontent-length: 3",
+            "GET /\ntransfer-encoding: chunked",
+            "GET /\nauthorization: Bearer x",
+            "GET /\ncookie: a=b",
+            "GET /\nx-forwarded-for: 127.0.0.1",
+            "GET /\nproxy-x: y",
+            "GET /\na:b",
+            "GET /\na : b",
+            "GET /\na:  b",
+            "GET /\na: b ",
+            "GET /\na: ",
+            "GET /\na: b\na: c",
+            "GET /\na: \u{e9}",
+            "GET /\n: b",
+            "GET /\n b: c",
+            "GET /\nB: c",
+            "GET /\n\nbody",
+            "HEAD /\n\nbody",
+            "GET /\na: b\rc: d",
+        ] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+        let many: String = (0..=HEADERS_MAX).map(|n| format!("\nh{n}: x")).collect();
+        assert_eq!(read(&format!("GET /{many}")), Err(RequestError::Headers));
+        assert!(read(&format!("GET /{}", "a".repeat(TARGET_MAX))).is_err());
+    }
+
+    #[test]
+    fn patterns_cover_whole_segments() {
+        for (pattern, path) in [
+            ("/v1/charges", "/v1/charges"),
+            ("/v1/*", "/v1/charges"),
+            ("/v1/**", "/v1/a/b"),
+            ("/v1/**", "/v1"),
+            ("/**", "/"),
+            ("/v1/*/x", "/v1/a/x"),
+        ] {
+            assert!(is_pattern(pattern) && covers(pattern, path), "{pattern} {path}");
+        }
+        for (pattern, path) in [
+            ("/v1/*", "/v1/a/b"),
+            ("/v1/*", "/v1/"),
+            ("/v1/*", "/v1"),
+            ("/v1", "/v1/"),
+            ("/v1/**", "/v10"),
+            ("/v1/charges", "/v1/charge"),
+            ("/v1/*", "/v2/a"),
+        ] {
+            assert!(!covers(pattern, path), "{pattern} {path}");
+        }
+        for bad in ["", "v1", "/v1/a*", "/**/a", "/a?b", "/../a", "//", "/v1/***"] {
+            assert!(!is_pattern(bad), "{bad}");
+        }
+        assert_eq!(rule("GET /v1/**"), Some((Method::Get, "/v1/**")));
+        assert!(rule("TRACE /").is_none() && rule("GET v1").is_none());
+    }
+}

@@ -1,0 +1,339 @@
+//! An HTTP service: one request, sent as it was signed, over a connection of its own.
+//!
+//! What is added is `host`, `content-length` and the credential's header, and nothing else. A redirection is an answer like any
+//! other. Names are looked up here, and only the address that was found and may be met is connected to.
+//!
+//! If we crash here: what reads is lost and did no harm. What changes something was announced before the first byte left; whether
+//! it arrived, nobody can say.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use artifact::request::{self, Request};
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use wire::net::is_private;
+use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
+use wire::target::{Address, Origin};
+
+use crate::child::{Commit, Way, failed};
+
+/// How long connecting may take, TLS included.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Longest value of a header that is reported.
+const HEADER_MAX: usize = 8 * 1024;
+/// Shortest credential that is looked for in what comes back; a shorter one would be found everywhere.
+const CREDENTIAL_LEAST: usize = 6;
+
+/// Sends the request of the job once.
+pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
+    let Address::Http { origin, requests, credential_header, credential_prefix, private, ca_file } =
+        &job.target.address
+    else {
+        return Err(failed(FailCode::BadOrder, "the target takes no requests"));
+    };
+    if way.is_trial() {
+        return Err(failed(FailCode::BadOrder, "a request cannot be tried and rolled back"));
+    }
+    let origin = Origin::read(origin).ok_or_else(|| failed(FailCode::BadOrder, "the origin is not usable"))?;
+    let request = request::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
+    within(&request, job, requests)?;
+    let secret = Secret::of(credential)?;
+    let ready = ready(&request, &origin, credential_header.as_deref().zip(Some(credential_prefix.as_str())), &secret)?;
+    let limit = Duration::from_millis(job.target.statement_timeout_ms);
+    let began = Instant::now();
+    let stream = tokio::time::timeout(CONNECT, connect(&origin, *private))
+        .await
+        .map_err(|_| late("connecting took too long"))??;
+    let changes = !job.effect.is_read_only();
+    // Announced with nothing sent yet: from the next line on it may have happened.
+    if changes && !commit(0, None) {
+        return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment; nothing was sent"));
+    }
+    let lost = |detail: &str| {
+        let code = if changes { FailCode::OutcomeUnknown } else { FailCode::TargetUnreachable };
+        failed(code, &secret.out_of(detail))
+    };
+    let sent = async {
+        if origin.secure {
+            let config = tls(ca_file.as_deref())?;
+            let name = ServerName::try_from(origin.host.clone())
+                .map_err(|_| failed(FailCode::BadOrder, "the host is no name for TLS"))?;
+            let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+            // Nothing of the request has left yet.
+            let stream = stream.map_err(|error| failed(FailCode::TargetUnreachable, &format!("TLS: {error}")))?;
+            answer(stream, ready, &lost).await
+        } else {
+            answer(stream, ready, &lost).await
+        }
+    };
+    let (head, body) = tokio::time::timeout(limit, sent).await.map_err(|_| {
+        if changes {
+            failed(FailCode::OutcomeUnknown, "no answer came in time")
+        } else {
+            late("no answer came in time")
+        }
+    })??;
+    let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(Report::Done { affected: 0, result: result(&head, &body, &secret), elapsed_ms, undo: None })
+}
+
+fn late(detail: &str) -> Report {
+    failed(FailCode::TimedOut, detail)
+}
+
+/// Refuses what the signed effect or the registration does not name.
+fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> Result<(), Report> {
+    let beyond = |detail: &str| Err(failed(FailCode::BeyondEffect, detail));
+    let Some(signed) = &job.effect.request else { return beyond("the signed effect is not that of a request") };
+    if signed.method != request.method.as_str() || signed.path != request.path || !job.effect.is_of(job.kind) {
+        return beyond("the signed effect names another request");
+    }
+    let named = requests.iter().filter_map(|rule| request::rule(rule));
+    if !named.into_iter().any(|(method, pattern)| method == request.method && request::covers(pattern, request.path)) {
+        return beyond("the registration does not name this method and path");
+    }
+    Ok(())
+}
+
+/// The credential, and the forms in which it could come back.
+struct Secret {
+    value: Option<String>,
+    forms: Vec<String>,
+}
+
+impl Secret {
+    fn of(credential: &[u8]) -> Result<Self, Report> {
+        if credential.is_empty() {
+            return Ok(Self { value: None, forms: Vec::new() });
+        }
+        let plain = credential.iter().all(|b| (b' '..=b'~').contains(b));
+        let value = std::str::from_utf8(credential).ok().filter(|_| plain).map(str::to_owned);
+        let value = value.ok_or_else(|| failed(FailCode::LoginRefused, "the credential cannot stand in a header"))?;
+        let mut forms = Vec::new();
+        if value.len() >= CREDENTIAL_LEAST {
+            // With and without one byte before it, as in `user:secret`: Base64 of a text begins anew every three bytes.
+            for skip in 0..3 {
+                let shifted = [vec![b'x'; skip], credential.to_vec()].concat();
+                let whole = STANDARD_NO_PAD.encode(&shifted);
+                let from = (skip * 8).div_ceil(6);
+                let to = whole.len() - usize::from(shifted.len() % 3 != 0);
+                let inner = whole.get(from..to).unwrap_or_default().to_owned();
+                forms.push(inner.replace('+', "-").replace('/', "_"));
+                forms.push(inner);
+            }
+            for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
+                forms.push(engine.encode(credential));
+            }
+            let hex = |upper: bool| {
+                credential
+                    .iter()
+                    .map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") })
+                    .collect::<String>()
+            };
+            forms.extend([hex(false), hex(true)]);
+            let escaped = |upper: bool| -> String {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+                let one = |b: &u8| match (plain(*b), upper) {
+                    (true, _) => char::from(*b).to_string(),
+                    (false, true) => format!("%{b:02X}"),
+                    (false, false) => format!("%{b:02x}"),
+                };
+                credential.iter().map(one).collect()
+            };
+            forms.extend([escaped(true), escaped(false)]);
+            forms.push(serde_json::to_string(&value).unwrap_or_default().trim_matches('"').to_owned());
+            forms.push(value.clone());
+            forms.retain(|form| form.len() >= CREDENTIAL_LEAST);
+            // The longest first, so that no part of one is left of another.
+            forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+            forms.dedup();
+        }
+        Ok(Self { value: Some(value), forms })
+    }
+
+    /// The text without the credential in any of its forms.
+    fn out_of(&self, text: &str) -> String {
+        let found = self.forms.iter().filter(|form| text.contains(form.as_str()));
+        found.fold(text.to_owned(), |text, form| text.replace(form.as_str(), "[credential]"))
+    }
+}
+
+/// The request as hyper sends it: what stands in the artifact, in its order, and what is added.
+fn ready(
+    request: &Request<'_>,
+    origin: &Origin,
+    header: Option<(&str, &str)>,
+    secret: &Secret,
+) -> Result<hyper::Request<Full<Bytes>>, Report> {
+    let bad = |_| failed(FailCode::BadOrder, "the request cannot be sent as it stands");
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_str(&origin.authority).map_err(|error| bad(error.to_string()))?);
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| bad(error.to_string()))?;
+        headers.append(name, HeaderValue::from_str(value).map_err(|error| bad(error.to_string()))?);
+    }
+    if request.method.verb() != artifact::effect::Verb::Read {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(request.body.len()));
+    }
+    match (header, &secret.value) {
+        (Some((name, prefix)), Some(value)) => {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| bad(error.to_string()))?;
+            if headers.contains_key(&name) {
+                return Err(failed(
+                    FailCode::BeyondEffect,
+                    "the request brings the header that the credential goes into",
+                ));
+            }
+            let mut value =
+                HeaderValue::from_str(&format!("{prefix}{value}")).map_err(|error| bad(error.to_string()))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        (None, Some(_)) => {
+            return Err(failed(FailCode::BadOrder, "the registration names no header for the credential"));
+        }
+        (_, None) => {}
+    }
+    let target = request.query.map_or(request.path.to_owned(), |query| format!("{}?{query}", request.path));
+    let mut ready = hyper::Request::new(Full::new(Bytes::copy_from_slice(request.body.as_bytes())));
+    *ready.method_mut() = request.method.as_str().parse().map_err(|_| bad(String::new()))?;
+    *ready.uri_mut() = target.parse().map_err(|_| bad(String::new()))?;
+    if ready.uri().path_and_query().map(hyper::http::uri::PathAndQuery::as_str) != Some(target.as_str()) {
+        return Err(bad(String::new()));
+    }
+    *ready.headers_mut() = headers;
+    Ok(ready)
+}
+
+/// Looks the host up and connects to an address that may be met.
+async fn connect(origin: &Origin, private: bool) -> Result<TcpStream, Report> {
+    let unreachable = |detail: String| failed(FailCode::TargetUnreachable, &detail);
+    let here = |ip: IpAddr| !origin.secure && ip.is_loopback();
+    let found: Vec<SocketAddr> = if let Ok(ip) = origin.host.parse::<IpAddr>() {
+        vec![SocketAddr::new(ip, origin.port)]
+    } else {
+        let looked = tokio::net::lookup_host((origin.host.as_str(), origin.port)).await;
+        looked.map_err(|error| unreachable(format!("the host cannot be looked up: {error}")))?.collect()
+    };
+    // One bad address among good ones is a name that plays.
+    if found.iter().any(|address| is_private(address.ip()) && !private && !here(address.ip())) {
+        return Err(failed(
+            FailCode::BeyondEffect,
+            "the host has an address of a private network, which the registration does not allow",
+        ));
+    }
+    let mut last = "the host has no address".to_owned();
+    for address in found.into_iter().take(4) {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(unreachable(last))
+}
+
+fn tls(ca_file: Option<&str>) -> Result<ClientConfig, Report> {
+    let bad = |detail: &str| failed(FailCode::BadOrder, detail);
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(file) = ca_file {
+        for certificate in
+            CertificateDer::pem_file_iter(file).map_err(|_| bad("the certificate file cannot be read"))?
+        {
+            let certificate = certificate.map_err(|_| bad("the certificate file is not PEM"))?;
+            roots.add(certificate).map_err(|_| bad("the certificate file holds no authority"))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder.map_err(|_| bad("TLS cannot be set up"))?.with_root_certificates(roots).with_no_client_auth())
+}
+
+type Answered = (hyper::http::response::Parts, Vec<u8>);
+
+/// Sends it and takes the whole answer. `lost`: what to say when the connection ends while it may have happened.
+async fn answer<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    request: hyper::Request<Full<Bytes>>,
+    lost: &impl Fn(&str) -> Report,
+) -> Result<Answered, Report> {
+    let mut settings = http1::Builder::new();
+    settings.max_buf_size(64 * 1024).http09_responses(false).allow_spaces_after_header_name_in_responses(false);
+    let (mut sender, connection) =
+        settings.handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error.to_string()))?;
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(|error| lost(&error.to_string()))?;
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, RESULT_BYTES_MAX).collect().await;
+    connection.abort();
+    // It has answered: it happened, also where the rest of the answer does not fit or come.
+    Ok((head, body.map(|body| body.to_bytes().to_vec()).unwrap_or_default()))
+}
+
+/// The answer as one row. A body that is no text comes in Base64.
+fn result(head: &hyper::http::response::Parts, body: &[u8], secret: &Secret) -> ResultSet {
+    let header = |name: &str| {
+        let value = head.headers.get(name).and_then(|value| value.to_str().ok())?;
+        Some(secret.out_of(&value.chars().take(HEADER_MAX).collect::<String>()))
+    };
+    let (name, text) = match std::str::from_utf8(body) {
+        Ok(text) => ("body", secret.out_of(text)),
+        Err(_) => ("body_base64", secret.out_of(&STANDARD.encode(body))),
+    };
+    let sha256 = digest::digest(&digest::SHA256, body).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let cells = [
+        ("status", Some(head.status.as_str().to_owned())),
+        ("content_type", header("content-type")),
+        ("location", header("location")),
+        ("sha256", Some(sha256)),
+        (name, Some(text)),
+    ];
+    let columns = cells.iter().map(|(name, _)| ResultColumn { name: (*name).to_owned(), origin: None }).collect();
+    ResultSet { columns, rows: vec![cells.into_iter().map(|(_, cell)| cell).collect()], total_rows: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_taken_out_in_every_form() {
+        let secret = Secret::of(b"sk_live_4eC39HqLyjWDarj\"t/").unwrap();
+        let value = "sk_live_4eC39HqLyjWDarj\"t/";
+        let hex: String = value.bytes().map(|b| format!("{b:02X}")).collect();
+        let all = [
+            value.to_owned(),
+            STANDARD.encode(value),
+            URL_SAFE_NO_PAD.encode(value),
+            STANDARD.encode(format!("user:{value}")),
+            STANDARD.encode(format!("u:{value}")),
+            STANDARD.encode(format!("us:{value}\n")),
+            hex.to_lowercase(),
+            hex,
+            "sk_live_4eC39HqLyjWDarj%22t%2F".to_owned(),
+            "sk_live_4eC39HqLyjWDarj\\\"t/".to_owned(),
+        ];
+        for text in all {
+            let out = secret.out_of(&format!("before {text} after"));
+            assert!(out.contains("[credential]"), "{text} -> {out}");
+            assert!(!out.contains("4eC39HqLyjWDarj") && !out.contains(&text), "{text} -> {out}");
+        }
+        assert_eq!(secret.out_of("nothing of it"), "nothing of it");
+    }
+}
