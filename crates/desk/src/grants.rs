@@ -1,7 +1,7 @@
 //! Statements that grant something: written here, signed by a person, verified and applied by the guard.
 
 use artifact::{Digest, TaskId, Timestamp};
-use lifecycle::{Pack, statement};
+use lifecycle::{Pack, Policy, statement};
 use wire::people::{GrantRequest, GrantToSign, PersonError, SignedGrant};
 use wire::socket::{Answer, Request};
 
@@ -72,6 +72,18 @@ impl Desk {
                 let pack: Pack = pack.parse().map_err(|error| malformed(format!("{error}.")))?;
                 attachment = Some(pack.text().to_owned());
                 statement::policy(gateway, pack.as_str(), Digest::of(pack.text().as_bytes()), until)
+            }
+            GrantRequest::OwnPolicy { name, text } => {
+                let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+                if !(1..=40).contains(&name.len()) || !name.chars().all(known) {
+                    return Err(malformed(
+                        "A policy's name has 1 to 40 lowercase letters, digits, `-` or `_`.".to_owned(),
+                    ));
+                }
+                Policy::load(&text).map_err(|error| malformed(format!("{error}.")))?;
+                let digest = Digest::of(text.as_bytes());
+                attachment = Some(text);
+                statement::policy(gateway, &name, digest, until)
             }
             GrantRequest::Resume { scope } => statement::resume(gateway, &scope, until),
         };

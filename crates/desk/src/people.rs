@@ -12,7 +12,8 @@ use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
 use wire::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
-    Overview, Person, PersonError, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant, ToSign,
+    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant,
+    ToSign,
 };
 use wire::socket::{Answer, Proposed, Refused, Request};
 
@@ -241,8 +242,15 @@ impl People for Desk {
                 effect: row.effect.clone(),
             };
             // The guard verifies the claim against these bytes by itself; what this desk believes about it does not count.
+            let alone = Request::Run { claim: claim.clone(), proposed: proposed.clone() };
             let claim = with_others(&row, claim)?;
-            match self.inner.link.ask(&Request::Run { claim, proposed }).await.map_err(DeskError::from)? {
+            let joined = claim.signatures.len() > 1;
+            let mut answer = self.inner.link.ask(&Request::Run { claim, proposed }).await;
+            if joined && matches!(answer, Err(LinkError::Refused { code: Refused::NotApproved, .. })) {
+                // A signature from before may not hold any more, since its key was revoked. This one then begins anew.
+                answer = self.inner.link.ask(&alone).await;
+            }
+            match answer.map_err(DeskError::from)? {
                 Answer::Ran { .. } => {}
                 Answer::Countersigned { index, .. } => {
                     self.applied(index + 1).await?;
@@ -459,6 +467,10 @@ impl People for Desk {
         task: Option<TaskId>,
     ) -> Result<String, PersonError> {
         self.authorized(who, request, task).await
+    }
+
+    async fn replay_policy(&self, _who: &Person, text: String) -> Result<PolicyReplay, PersonError> {
+        self.replay_policy(text).await
     }
 
     async fn stop(&self, who: &Person, scope: String) -> Result<(), PersonError> {

@@ -88,7 +88,7 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
         }
     })??;
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Report::Done { affected: 0, result: result(&head, &body, &secret), elapsed_ms, undo: None })
+    Ok(Report::Done { affected: 0, result: result(&head, body.as_deref(), &secret), elapsed_ms, undo: None })
 }
 
 fn late(detail: &str) -> Report {
@@ -145,8 +145,9 @@ impl Secret {
                     .collect::<String>()
             };
             forms.extend([hex(false), hex(true)]);
-            let escaped = |upper: bool| -> String {
-                let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+            // `whole`: every byte as an escape, which nobody needs to do and anybody may.
+            let escaped = |upper: bool, whole: bool| -> String {
+                let plain = |b: u8| !whole && (b.is_ascii_alphanumeric() || b"-._~".contains(&b));
                 let one = |b: &u8| match (plain(*b), upper) {
                     (true, _) => char::from(*b).to_string(),
                     (false, true) => format!("%{b:02X}"),
@@ -154,7 +155,10 @@ impl Secret {
                 };
                 credential.iter().map(one).collect()
             };
-            forms.extend([escaped(true), escaped(false)]);
+            forms.extend(
+                [(true, true), (true, false), (false, true), (false, false)]
+                    .map(|(upper, whole)| escaped(upper, whole)),
+            );
             forms.push(serde_json::to_string(&value).unwrap_or_default().trim_matches('"').to_owned());
             forms.push(value.clone());
             forms.retain(|form| form.len() >= CREDENTIAL_LEAST);
@@ -265,7 +269,8 @@ fn tls(ca_file: Option<&str>) -> Result<ClientConfig, Report> {
     Ok(builder.map_err(|_| bad("TLS cannot be set up"))?.with_root_certificates(roots).with_no_client_auth())
 }
 
-type Answered = (hyper::http::response::Parts, Vec<u8>);
+/// Head and body of an answer; no body where it is larger than is taken, or did not come whole.
+type Answered = (hyper::http::response::Parts, Option<Vec<u8>>);
 
 /// Sends it and takes the whole answer. `lost`: what to say when the connection ends while it may have happened.
 async fn answer<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
@@ -283,26 +288,28 @@ async fn answer<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let body = Limited::new(body, RESULT_BYTES_MAX).collect().await;
     connection.abort();
     // It has answered: it happened, also where the rest of the answer does not fit or come.
-    Ok((head, body.map(|body| body.to_bytes().to_vec()).unwrap_or_default()))
+    Ok((head, body.ok().map(|body| body.to_bytes().to_vec())))
 }
 
-/// The answer as one row. A body that is no text comes in Base64.
-fn result(head: &hyper::http::response::Parts, body: &[u8], secret: &Secret) -> ResultSet {
+/// The answer as one row. A body that is no text comes in Base64; one that was not taken is NULL.
+fn result(head: &hyper::http::response::Parts, body: Option<&[u8]>, secret: &Secret) -> ResultSet {
     let header = |name: &str| {
         let value = head.headers.get(name).and_then(|value| value.to_str().ok())?;
         Some(secret.out_of(&value.chars().take(HEADER_MAX).collect::<String>()))
     };
-    let (name, text) = match std::str::from_utf8(body) {
-        Ok(text) => ("body", secret.out_of(text)),
-        Err(_) => ("body_base64", secret.out_of(&STANDARD.encode(body))),
+    let (name, text) = match body.map(|body| (body, std::str::from_utf8(body))) {
+        None => ("body", None),
+        Some((_, Ok(text))) => ("body", Some(secret.out_of(text))),
+        Some((body, Err(_))) => ("body_base64", Some(secret.out_of(&STANDARD.encode(body)))),
     };
-    let sha256 = digest::digest(&digest::SHA256, body).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let sha256 =
+        body.map(|body| digest::digest(&digest::SHA256, body).as_ref().iter().map(|b| format!("{b:02x}")).collect());
     let cells = [
         ("status", Some(head.status.as_str().to_owned())),
         ("content_type", header("content-type")),
         ("location", header("location")),
-        ("sha256", Some(sha256)),
-        (name, Some(text)),
+        ("sha256", sha256),
+        (name, text),
     ];
     let columns = cells.iter().map(|(name, _)| ResultColumn { name: (*name).to_owned(), origin: None }).collect();
     ResultSet { columns, rows: vec![cells.into_iter().map(|(_, cell)| cell).collect()], total_rows: 1 }
@@ -327,6 +334,7 @@ mod tests {
             hex.to_lowercase(),
             hex,
             "sk_live_4eC39HqLyjWDarj%22t%2F".to_owned(),
+            value.bytes().map(|b| format!("%{b:02x}")).collect(),
             "sk_live_4eC39HqLyjWDarj\\\"t/".to_owned(),
         ];
         for text in all {

@@ -178,6 +178,62 @@ impl Examined {
     }
 }
 
+/// A proposal of the past, for the question what another policy would decide.
+#[derive(Clone, Copy, Debug)]
+pub struct Again<'a> {
+    /// Agent's name.
+    pub agent: &'a str,
+    /// The person it works for.
+    pub person: &'a str,
+    /// Task.
+    pub task: &'a str,
+    /// Whether the signed task lets reads inside the scope run.
+    pub auto_reads: bool,
+    /// Target's name.
+    pub target: &'a str,
+    /// Its environment now.
+    pub environment: &'a str,
+    /// Labels of columns now.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Kind.
+    pub kind: Kind,
+    /// The effect as it was.
+    pub effect: &'a Effect,
+    /// What was shown.
+    pub shown: &'a Shown,
+    /// The schema, for columns that are not named one by one.
+    pub catalog: &'a Catalog,
+}
+
+/// What a policy decides about it now, in words, with the rules.
+pub fn decide_again(policy: &Policy, past: &Again<'_>) -> (String, Vec<String>) {
+    let text = |finding: &serde_json::Value, name: &str| {
+        finding.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+    };
+    let order = ["none", "info", "caution", "high", "refuse"];
+    let rank = |severity: &str| order.iter().position(|known| *known == severity).unwrap_or(order.len() - 1);
+    let worst = past.shown.findings.iter().map(|finding| rank(&text(finding, "severity"))).max().unwrap_or(0);
+    let decision = decide(
+        policy,
+        &Question {
+            agent: past.agent,
+            person: past.person,
+            task: past.task,
+            auto_reads: past.auto_reads,
+            in_scope: past.shown.in_scope,
+            target: past.target,
+            environment: past.environment,
+            kind: past.kind.as_str(),
+            effect: past.effect,
+            understood: past.shown.understood,
+            findings: past.shown.findings.iter().map(|finding| text(finding, "code")).collect(),
+            severity: order.get(worst).copied().unwrap_or("refuse"),
+            labels: labels_touched(past.effect, past.labels, past.catalog),
+        },
+    );
+    (policy::in_words(&decision), decision.rules().iter().map(|rule| rule.id.clone()).collect())
+}
+
 /// A request that the registration does not name is not understood, so that nobody is asked to sign it.
 fn registered(setting: &Setting<'_>, analysis: &mut Analysis) {
     let Some(sent) = &analysis.effect.request else { return };

@@ -8,11 +8,13 @@
 //!
 //! Read [`decide`] first.
 
+mod cases;
 mod cedar;
 mod decision;
 mod pack;
 mod select;
 
+pub use cases::{Cases, in_words, run_cases, words};
 pub use cedar::{Policy, PolicyError};
 pub use decision::{Decision, Question, Rule, decide};
 pub use pack::Pack;

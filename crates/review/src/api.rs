@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use wire::people::{
-    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, QueueRow,
-    ReviewView, RowsView, Selection, SignedGrant, ToSign,
+    AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PolicyReplay,
+    QueueRow, ReviewView, RowsView, Selection, SignedGrant, ToSign, TryPolicy,
 };
 
 use crate::Desk;
@@ -115,6 +115,7 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/api/v1/runs/{run}/release", post(release))
         .route("/api/v1/overview", get(overview))
         .route("/api/v1/key-requests", get(key_requests))
+        .route("/api/v1/policy/replay", post(replay_policy))
         .route("/api/v1/grant-statement", post(grant_statement))
         .route("/api/v1/grants", post(grant))
         .route("/api/v1/passes", post(passes))
@@ -282,6 +283,14 @@ async fn passes<P: People>(
     Body(body): Body<PassRequest>,
 ) -> Answer<NewPass> {
     Ok(Json(desk.people.new_pass(&who, body.task, body.minutes, body.key).await?))
+}
+
+async fn replay_policy<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Body(body): Body<TryPolicy>,
+) -> Answer<PolicyReplay> {
+    Ok(Json(desk.people.replay_policy(&who, body.text).await?))
 }
 
 async fn stop<P: People>(

@@ -8,7 +8,8 @@ use tokio::sync::broadcast;
 use wire::api::Status;
 use wire::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
-    Overview, Person, PersonError, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant, ToSign,
+    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant,
+    ToSign,
 };
 
 /// Namespace of SSH signatures over a sign-in challenge (PROTOCOL.sshsig, section 3).
@@ -171,6 +172,12 @@ pub trait People: Clone + Send + Sync + 'static {
     /// Ends them all.
     fn logout_everywhere(&self, who: &Person) -> impl Future<Output = ()> + Send;
 
+    /// What a policy of this text would have decided otherwise.
+    fn replay_policy(
+        &self,
+        who: &Person,
+        text: String,
+    ) -> impl Future<Output = Result<PolicyReplay, PersonError>> + Send;
     /// Presses stop for `all`, `task:<id>`, `target:<name>`, `agent:<name>` or `person:<name>`.
     fn stop(&self, who: &Person, scope: String) -> impl Future<Output = Result<(), PersonError>> + Send;
 

@@ -106,6 +106,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/api/v1/grant-statement", Needs::Steward),
     route("POST", "/api/v1/grants", Needs::Steward),
     route("POST", "/api/v1/passes", Needs::Steward),
+    route("POST", "/api/v1/policy/replay", Needs::Steward),
     route("POST", "/api/v1/stop", Needs::Reader),
     route("GET", "/api/v1/audit", Needs::Reader),
     route("GET", "/api/v1/checkpoint", Needs::Reader),

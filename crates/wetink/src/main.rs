@@ -23,7 +23,7 @@ use crate::commands::agent::Pass;
 use crate::commands::grant::TargetAdd;
 use crate::commands::review::Part;
 use crate::commands::webhook::WebhookCommand;
-use crate::commands::{agent, audit, connect, doctor, grant, review, roles, webhook};
+use crate::commands::{agent, audit, connect, doctor, grant, policy, review, roles, webhook};
 use crate::home::Home;
 use crate::person::Terminal;
 
@@ -359,6 +359,21 @@ enum PolicyCommand {
     },
     /// The policy in force.
     Show,
+    /// Read a policy of your own and run the tests beside it (NAME.tests.json); needs no gateway.
+    Check {
+        /// NAME.cedar
+        file: PathBuf,
+    },
+    /// What it would have decided otherwise about the last proposals.
+    Replay {
+        /// NAME.cedar
+        file: PathBuf,
+    },
+    /// Check it, show what it changes, and put it in force (signed).
+    Apply {
+        /// NAME.cedar
+        file: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -533,6 +548,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Policy(PolicyCommand::Set { pack }) => {
             grant::simple(&terminal, GrantRequest::Policy { pack }, "the policy is in force").await
         }
+        Command::Policy(PolicyCommand::Check { file }) => policy::check(&terminal, &file).map(|_| ()),
+        Command::Policy(PolicyCommand::Replay { file }) => policy::replay(&terminal, &file).await,
+        Command::Policy(PolicyCommand::Apply { file }) => policy::apply(&terminal, &file).await,
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Webhook(command) => webhook::run(&terminal, &home, command),

@@ -6,14 +6,10 @@
 mod machine;
 mod support;
 
-use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use machine::Machine;
+use machine::{Asked, Machine, ask, session};
 
 type Routes = Vec<(String, String)>;
 
@@ -29,69 +25,6 @@ fn routes() -> (Routes, Routes) {
     let agents: Vec<_> = agents.map(|mut p| (p.next().unwrap().to_owned(), p.next().unwrap().to_owned())).collect();
     assert!(people.len() > 40 && agents.len() > 8, "the tables were not found");
     (people, agents)
-}
-
-struct Asked<'a> {
-    base: &'a str,
-    method: &'a str,
-    path: &'a str,
-    headers: &'a [(&'a str, String)],
-    body: &'a str,
-}
-
-/// One request on a connection of its own. Answers the status, and where a redirection leads.
-fn ask(asked: &Asked<'_>) -> (u16, String, String) {
-    let authority = asked.base.trim_start_matches("http://");
-    let port = authority.split(':').nth(1).unwrap();
-    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
-    let mut text = format!(
-        "{} {} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
-        asked.method,
-        asked.path,
-        asked.body.len()
-    );
-    if !asked.headers.iter().any(|(name, _)| *name == "host") {
-        let _ = write!(text, "host: {authority}\r\n");
-    }
-    for (name, value) in asked.headers {
-        let _ = write!(text, "{name}: {value}\r\n");
-    }
-    text += "\r\n";
-    text += asked.body;
-    stream.write_all(text.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    // An event stream does not end by itself; its head is enough.
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-    let location = answer.lines().find_map(|l| l.strip_prefix("location: ")).unwrap_or_default().trim().to_owned();
-    let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
-    (status, location, body)
-}
-
-/// A session of whoever holds this key.
-fn session(machine: &Machine, key: &Path) -> String {
-    let json = [("content-type", "application/json".to_owned())];
-    let post = |path: &str, body: &str| {
-        let asked = Asked { base: &machine.people, method: "POST", path, headers: &json, body };
-        let (status, _, body) = ask(&asked);
-        assert_eq!(status, 200, "{path}: {body}");
-        serde_json::from_str::<serde_json::Value>(&body).unwrap()
-    };
-    let challenge = post("/api/v1/login/challenge", "{}");
-    let mut signer = Command::new("ssh-keygen")
-        .args(["-Y", "sign", "-n", "wetink-login@v1", "-f"])
-        .arg(key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    signer.stdin.take().unwrap().write_all(challenge["text"].as_str().unwrap().as_bytes()).unwrap();
-    let armored = String::from_utf8(signer.wait_with_output().unwrap().stdout).unwrap();
-    let login = serde_json::json!({ "id": challenge["id"], "signature": { "type": "ssh", "armored": armored } });
-    post("/api/v1/login", &login.to_string())["token"].as_str().unwrap().to_owned()
 }
 
 fn key(machine: &Machine, name: &str) -> PathBuf {

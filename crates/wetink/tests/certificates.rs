@@ -170,6 +170,10 @@ fn a_pass_bound_to_a_certificate_is_nothing_without_it() {
 
 /// A service over TLS that answers one request a connection, and what it was sent.
 fn service(server: &Identity) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
+    serving(TcpListener::bind("127.0.0.1:0").unwrap(), server, "ok".to_owned())
+}
+
+fn serving(listener: TcpListener, server: &Identity, body: String) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::try_from(server.key.serialize_der()).unwrap();
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -178,7 +182,7 @@ fn service(server: &Identity) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
         .with_no_client_auth()
         .with_single_cert(vec![server.certificate.clone()], key)
         .unwrap();
-    let (listener, config) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(config));
+    let config = Arc::new(config);
     let port = listener.local_addr().unwrap().port();
     let seen: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
     let kept = Arc::clone(&seen);
@@ -189,7 +193,8 @@ fn service(server: &Identity) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
             let mut part = [0; 16_384];
             if let Ok(read) = stream.read(&mut part) {
                 kept.lock().unwrap().push(String::from_utf8_lossy(&part[..read]).into_owned());
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes());
             }
         }
     });
@@ -248,4 +253,90 @@ fn a_request_goes_only_to_who_proves_the_name() {
     let (port, seen) = service(&authority.issue(&["localhost"], &[], false));
     assert_eq!(code(&send(port, "127.0.0.1")), Some(FailCode::TargetUnreachable), "another name of the same place");
     assert!(seen.lock().unwrap().is_empty());
+}
+
+/// A service that answers every request with this.
+fn answering(server: &Identity, body: impl Fn(u16) -> String) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    serving(listener, server, body(port))
+}
+
+#[test]
+fn a_client_is_known_by_its_document_and_receivers_are_told_over_tls() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (machine, _) = gateway(&authority, &authority.issue(&["localhost"], &[], false));
+    let document = |port: u16| {
+        serde_json::json!({
+            "client_id": format!("https://localhost:{port}/client.json"),
+            "client_name": "Robin at home",
+            "redirect_uris": ["https://localhost:1/back"],
+        })
+        .to_string()
+    };
+    let good = authority.issue(&["localhost"], &[], false);
+    let (known, seen) = answering(&good, document);
+    let (untrusted, _) = answering(&stranger.issue(&["localhost"], &[], false), document);
+    let (lying, _) = answering(&good, |_| document(known));
+    let (huge, _) = answering(&good, |_| "x".repeat(300_000));
+
+    // Strangers' addresses lead into no private network unless the operator names the host.
+    let pass = machine.furnish();
+    let session = machine::session(&machine, &machine.path("key"));
+    let authorize = |machine: &Machine, session: &str, port: u16| {
+        let challenge = URL_SAFE_NO_PAD.encode([7; 32]);
+        let path = format!(
+            "/authorize?response_type=code&client_id=https%3A%2F%2Flocalhost%3A{port}%2Fclient.json&redirect_uri=https%3A%2F%2Flocalhost%3A1%2Fback\
+             &code_challenge={challenge}&code_challenge_method=S256&scope=propose"
+        );
+        let headers = [("cookie", format!("wetink={session}"))];
+        let (status, _, body) = machine::ask(&machine::Asked {
+            base: &machine.people,
+            method: "GET",
+            path: &path,
+            headers: &headers,
+            body: "",
+        });
+        (status, body)
+    };
+    let (status, body) = authorize(&machine, &session, known);
+    assert!(status == 400 && body.contains("private network"), "{status} {body}");
+    assert!(seen.lock().unwrap().is_empty(), "nobody was asked");
+
+    let desk = machine.path("home/desk");
+    write(
+        &desk.join("outbound.toml"),
+        &format!("private_hosts = [\"localhost\"]\nca_file = \"{}\"\n", desk.join("clients.pem").display()),
+    );
+    let (hooked, told) = answering(&good, |_| "{}".to_owned());
+    let added = machine.run(&["webhook", "add", &format!("https://localhost:{hooked}/told")], "", None);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    let hooks = desk.join("webhooks.toml");
+    let text = std::fs::read_to_string(&hooks).unwrap();
+    write(&hooks, &(text + &format!("ca_file = \"{}\"\n", desk.join("clients.pem").display())));
+    let machine = Machine::start_in(machine.killed(), WETINK);
+    let session = machine::session(&machine, &machine.path("key"));
+    let (status, body) = authorize(&machine, &session, known);
+    assert!(
+        status == 200
+            && body.contains("Robin at home")
+            && body.contains(&format!("https://localhost:{known}/client.json")),
+        "{status} {body}"
+    );
+    for (port, why) in [(untrusted, "a stranger's certificate"), (lying, "another's document"), (huge, "too large")] {
+        let (status, body) = authorize(&machine, &session, port);
+        assert!(status == 400 && !body.contains("Let it propose"), "{why}: {status} {body}");
+    }
+    // The receiver is told over TLS, with its own certificate verified.
+    machine.json(
+        &["propose", "--target", "shop", "--purpose", "try"],
+        "UPDATE orders SET status = 'x' WHERE id = 1",
+        Some(&pass),
+    );
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while told.lock().unwrap().is_empty() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let told = told.lock().unwrap().join("");
+    assert!(told.starts_with("POST /told HTTP/1.1\r\n") && told.contains("webhook-signature: v1,"), "{told}");
 }

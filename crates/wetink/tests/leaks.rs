@@ -1,4 +1,4 @@
-//! The hunt for planted credentials: after everything that can be done with two real databases was done, and much of it failed on
+//! The hunt for planted credentials: after everything that can be done with two real databases and a service that tells everything was done, and much of it failed on
 //! purpose, no file, answer, error, message or process listing holds one of them in any form they take on the way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -9,6 +9,7 @@ mod mariadb_server;
 mod server;
 mod support;
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,9 +108,75 @@ fn watch(places: &Places, over: &AtomicBool) {
     }
 }
 
+/// Answers with everything it was sent, in several forms.
+fn echo() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut part = [0; 8192];
+            let read = stream.read(&mut part).unwrap_or(0);
+            let raw = &part[..read];
+            let text = String::from_utf8_lossy(raw);
+            let secret = text.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or_default();
+            let percent: String = secret.bytes().map(|b| format!("%{b:02X}")).collect();
+            let body = format!(
+                "{text}\n{}\n{}\n{}\n{}\n{percent}",
+                STANDARD.encode(raw),
+                STANDARD.encode(format!("user:{secret}")),
+                URL_SAFE_NO_PAD.encode(format!("us:{secret}!")),
+                hex(secret.as_bytes())
+            );
+            let head = format!("HTTP/1.1 401 No\r\nlocation: /?key={secret}\r\ncontent-length: {}\r\n\r\n", body.len());
+            // In pieces, so that it stands across the ends of them.
+            for piece in (head + &body).as_bytes().chunks(7) {
+                if stream.write_all(piece).and_then(|()| stream.flush()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+/// Runs a command, and keeps what it said to be searched.
+type ByHand<'a> = dyn Fn(&[&str], &str, Option<&str>) -> serde_json::Value + 'a;
+
+/// Everything that can be done with a service that sends its credential back. Answers the agent's pass.
+fn a_service_that_tells(machine: &Machine, by_hand: &ByHand<'_>, person: &dyn Fn(&[&str]), secret: &str) -> String {
+    by_hand(&["secret", "set", "api"], secret, None);
+    let origin = format!("http://127.0.0.1:{}", echo());
+    person(&["target", "add", "api", &origin, "--credential", "api", "--request", "GET /**", "--request", "POST /**"]);
+    let scope = ["--may", "call GET /**", "--may", "call POST /**", "--auto-reads"];
+    person(&[&["task", "new", "Look and pay", "--agent", "robin", "--target", "api"], &scope[..]].concat());
+    let tasks = machine.json(&["task", "list"], "", None);
+    let statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
+    let ours = statements
+        .filter(|s| s.contains("\ntarget: api "))
+        .find_map(|s| s.lines().find_map(|line| line.strip_prefix("task: ").map(str::to_owned)));
+    let pass = machine.json(&["task", "pass", &ours.unwrap()], "", None)["pass"].as_str().unwrap().to_owned();
+    let propose = |text: &str| {
+        by_hand(&["propose", "--target", "api", "--purpose", "try", "--wait", "2", "--json"], text, Some(&pass))
+    };
+    let read = propose("GET /everything");
+    assert_eq!(read["status"], "released", "{read}");
+    assert!(read.to_string().contains("[credential]"), "it was told, and taken out: {read}");
+    let id = propose("POST /pay\n\nx")["proposal_id"].as_str().unwrap().to_owned();
+    let arm = machine.json(&["show", &id], "", None)["arm"].as_str().unwrap_or_default().to_owned();
+    let (ok, text) = machine.person(&["approve", &id], &format!("{arm}\n"));
+    assert!(ok, "{text}");
+    let run = machine.json(&["show", &id], "", None)["run"].as_str().unwrap().to_owned();
+    by_hand(&["result", "show", &run], "", None);
+    person(&["result", "release", &run, "--column", "status", "--column", "body", "--column", "location"]);
+    by_hand(&["wait", &id, "--json"], "", Some(&pass));
+    by_hand(&["receipt", "get", &run], "", None);
+    pass
+}
+
 #[test]
 fn no_credential_is_anywhere() {
-    let [for_pg, for_my, wrong] = ["pg", "my", "no"].map(planted);
+    let [for_pg, for_my, for_api, wrong] = ["pg", "my", "api", "no"].map(planted);
     let postgresql = Server::start();
     postgresql.sql(&format!(
         "CREATE TABLE orders (id int PRIMARY KEY, status text); INSERT INTO orders SELECT i, 'paid' FROM generate_series(1, 20) i;
@@ -124,7 +191,12 @@ fn no_credential_is_anywhere() {
     let machine = Machine::start();
     machine.furnish();
     let (places, over) = (Places::default(), AtomicBool::new(false));
-    let secrets = [("PostgreSQL", for_pg.clone()), ("MariaDB", for_my.clone()), ("wrong", wrong.clone())];
+    let secrets = [
+        ("PostgreSQL", for_pg.clone()),
+        ("MariaDB", for_my.clone()),
+        ("service", for_api.clone()),
+        ("wrong", wrong.clone()),
+    ];
     let mut passes = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| watch(&places, &over));
@@ -194,6 +266,7 @@ fn no_credential_is_anywhere() {
             }
             passes.push(pass);
         }
+        passes.push(a_service_that_tells(&machine, &by_hand, &person, &for_api));
         for arguments in [
             &["target", "list", "--json"][..],
             &["task", "list", "--json"],

@@ -124,3 +124,26 @@ fn a_policy_asks_for_others_and_for_two() {
     }
     assert_eq!(orders(&machine, "SELECT count(*) FROM orders WHERE status = 'two'"), 1);
 }
+
+#[test]
+fn a_signature_whose_key_was_revoked_does_not_count() {
+    let machine = Machine::start();
+    machine.furnish();
+    for (person, key) in [("Bo", "bo"), ("Cy", "cy"), ("Di", "di")] {
+        machine.reviewer(person, key);
+    }
+    let pass = guarded(&machine);
+    let id = propose(&machine, &pass, "ledger", "UPDATE orders SET status = 'closed' WHERE id = 3");
+    let (ok, text) = machine.person_with("bo", &["approve", &id], "");
+    assert!(ok && text.contains("1 of 2"), "{text}");
+    let keys = machine.json(&["key", "list"], "", None);
+    let fingerprint = keys.as_array().unwrap().iter().find(|k| k["person"] == "Bo").unwrap()["fingerprint"].clone();
+    let (ok, text) = machine.person(&["key", "revoke", fingerprint.as_str().unwrap()], "");
+    assert!(ok, "{text}");
+    let (ok, text) = machine.person_with("cy", &["approve", &id], "");
+    assert!(ok && text.contains("1 of 2"), "only Cy counts: {text}");
+    assert_eq!(orders(&machine, "SELECT count(*) FROM orders WHERE status = 'closed'"), 0);
+    let (ok, text) = machine.person_with("di", &["approve", &id], "");
+    assert!(ok && text.contains("ran"), "{text}");
+    assert_eq!(orders(&machine, "SELECT count(*) FROM orders WHERE status = 'closed'"), 1);
+}

@@ -263,6 +263,13 @@ pub enum GrantRequest {
         /// Name of a shipped pack.
         pack: String,
     },
+    /// Put a policy of one's own in force.
+    OwnPolicy {
+        /// What it is called: 1 to 40 lowercase letters, digits, `-`, `_`.
+        name: String,
+        /// Cedar, at most 256 KiB.
+        text: String,
+    },
     /// Resume what was stopped.
     Resume {
         /// The scope as pressed.
@@ -412,4 +419,40 @@ pub struct SessionView {
     pub seen_at: Timestamp,
     /// True: opened at the identity provider; false: with a key.
     pub by_provider: bool,
+}
+
+/// A policy's text, to be tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TryPolicy {
+    /// Cedar.
+    pub text: String,
+}
+
+/// What a policy would have decided otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyReplay {
+    /// SHA-256 of the text.
+    pub digest: Digest,
+    /// Proposals that were decided again.
+    pub looked_at: u64,
+    /// How many of them come out otherwise.
+    pub differ: u64,
+    /// The newest of those, at most 100.
+    pub changed: Vec<PolicyTried>,
+}
+
+/// A proposal that comes out otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyTried {
+    /// The proposal.
+    pub proposal: ProposalId,
+    /// Its headline.
+    pub headline: String,
+    /// `allow`, `ask`, `ask 2`, `ask not requester`, `deny`.
+    pub was: String,
+    /// The same by the new policy.
+    pub now: String,
+    /// Rules that decide now.
+    pub rules: Vec<String>,
 }

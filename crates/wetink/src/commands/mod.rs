@@ -6,6 +6,7 @@ pub(crate) mod connect;
 pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod grant;
+pub(crate) mod policy;
 pub(crate) mod review;
 pub(crate) mod roles;
 pub(crate) mod webhook;

@@ -34,7 +34,9 @@ export const play = async (desk, step) => {
 
   let came;
   const listener = createServer((request, response) => {
-    came = new URL(request.url, "http://127.0.0.1");
+    const url = new URL(request.url, "http://127.0.0.1");
+    // A browser asks for a picture of the place as well.
+    if (url.pathname === "/callback") came = url;
     response.end("back at the program");
   });
   await new Promise((resolve) => listener.listen(0, "127.0.0.1", resolve));

@@ -2,9 +2,12 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::support::Folder;
 
@@ -155,4 +158,68 @@ impl Machine {
         let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
         self.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned()
     }
+}
+
+/// A request to one of the doors.
+pub struct Asked<'a> {
+    pub base: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub headers: &'a [(&'a str, String)],
+    pub body: &'a str,
+}
+
+/// One request on a connection of its own. Answers the status, and where a redirection leads.
+pub fn ask(asked: &Asked<'_>) -> (u16, String, String) {
+    let authority = asked.base.trim_start_matches("http://");
+    let port = authority.split(':').nth(1).unwrap();
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    let mut text = format!(
+        "{} {} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
+        asked.method,
+        asked.path,
+        asked.body.len()
+    );
+    if !asked.headers.iter().any(|(name, _)| *name == "host") {
+        let _ = write!(text, "host: {authority}\r\n");
+    }
+    for (name, value) in asked.headers {
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    text += "\r\n";
+    text += asked.body;
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // An event stream does not end by itself; its head is enough.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    let location = answer.lines().find_map(|l| l.strip_prefix("location: ")).unwrap_or_default().trim().to_owned();
+    let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
+    (status, location, body)
+}
+
+/// A session of whoever holds this key.
+pub fn session(machine: &Machine, key: &Path) -> String {
+    let json = [("content-type", "application/json".to_owned())];
+    let post = |path: &str, body: &str| {
+        let asked = Asked { base: &machine.people, method: "POST", path, headers: &json, body };
+        let (status, _, body) = ask(&asked);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    let challenge = post("/api/v1/login/challenge", "{}");
+    let mut signer = Command::new("ssh-keygen")
+        .args(["-Y", "sign", "-n", "wetink-login@v1", "-f"])
+        .arg(key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    signer.stdin.take().unwrap().write_all(challenge["text"].as_str().unwrap().as_bytes()).unwrap();
+    let armored = String::from_utf8(signer.wait_with_output().unwrap().stdout).unwrap();
+    let login = serde_json::json!({ "id": challenge["id"], "signature": { "type": "ssh", "armored": armored } });
+    post("/api/v1/login", &login.to_string())["token"].as_str().unwrap().to_owned()
 }
