@@ -7,6 +7,7 @@
 mod analysis;
 mod corpus;
 mod decision;
+mod detectors;
 mod echo;
 mod floors;
 mod footprint;
@@ -18,6 +19,7 @@ mod page;
 mod peers;
 mod product;
 mod propose;
+mod requests;
 mod runs;
 #[path = "../../crates/execute/tests/support/mod.rs"]
 mod server;
@@ -41,7 +43,19 @@ const USAGE: &str = "usage: cargo xtask bench [--quick|--full] [--peers] [--only
   --json    writes the rows to a file as well";
 
 /// Names for `--only`, in the order in which they run.
-const NAMES: [&str; 9] = ["analysis", "policy", "runs", "ledger", "verify", "growth", "propose", "page", "footprint"];
+const NAMES: [&str; 11] = [
+    "analysis",
+    "detectors",
+    "policy",
+    "requests",
+    "runs",
+    "ledger",
+    "verify",
+    "growth",
+    "propose",
+    "page",
+    "footprint",
+];
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug)]
@@ -110,6 +124,12 @@ fn run(plan: &Plan) -> Result<()> {
     floors::rows(folder.path(), &mut table)?;
     if plan.has("analysis") {
         analysis::rows(plan, &mut table)?;
+    }
+    if plan.has("detectors") {
+        detectors::rows(&mut table)?;
+    }
+    if plan.has("requests") {
+        requests::rows(&mut table)?;
     }
     if plan.has("policy") {
         decision::rows(&mut table)?;

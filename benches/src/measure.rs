@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 /// Rounds of loops that only use the processor.
-const ROUNDS: usize = 7;
+pub(crate) const ROUNDS: usize = 7;
 /// How long one side of a round runs.
 const SLICE: Duration = Duration::from_millis(150);
 /// A wider spread of ratios than this around their median is called noisy.

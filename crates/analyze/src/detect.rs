@@ -115,14 +115,16 @@ fn digits(run: &str) -> Vec<u32> {
 }
 
 fn is_phone(run: &str) -> bool {
-    let count = digits(run).len();
-    run.starts_with('+') && !run.starts_with("+0") && (8..=15).contains(&count)
+    run.starts_with('+') && !run.starts_with("+0") && (8..=15).contains(&run.bytes().filter(u8::is_ascii_digit).count())
 }
 
 /// Known first digits, a length that cards have, and the check digit (Luhn).
 fn is_card(run: &str) -> bool {
+    let plain = run.bytes().all(|b| b.is_ascii_digit() || matches!(b, b' ' | b'-'));
+    if !plain || run.len() < 13 {
+        return false;
+    }
     let digits = digits(run);
-    let plain = run.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-'));
     let begins = |prefix: &[u32]| digits.starts_with(prefix);
     let known = begins(&[4])
         || matches!(digits.as_slice(), [5, 1..=5, ..] | [2, 2..=7, ..] | [3, 4 | 7, ..])
@@ -139,11 +141,14 @@ fn is_card(run: &str) -> bool {
         .sum();
     // All the same digit passes the check and is nobody's card.
     let various = digits.iter().any(|digit| *digit != digits[0]);
-    plain && known && (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) && various
+    known && (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) && various
 }
 
 /// `ddd-dd-dddd` outside of the ranges that are not given out.
 fn is_ssn(run: &str) -> bool {
+    if run.len() != "ddd-dd-dddd".len() {
+        return false;
+    }
     let parts: Vec<&str> = run.split('-').collect();
     let lengths = parts.iter().map(|part| part.len()).eq([3, 2, 4]);
     let numbers = parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()));
@@ -157,9 +162,11 @@ fn is_ssn(run: &str) -> bool {
 
 fn ibans(text: &str) -> bool {
     let bytes = text.as_bytes();
-    (0..bytes.len().saturating_sub(14)).any(|at| {
-        let begins = bytes[at..at + 2].iter().all(u8::is_ascii_uppercase)
-            && bytes[at + 2..at + 4].iter().all(u8::is_ascii_digit);
+    bytes.windows(15).enumerate().any(|(at, window)| {
+        let begins = window[0].is_ascii_uppercase()
+            && window[1].is_ascii_uppercase()
+            && window[2].is_ascii_digit()
+            && window[3].is_ascii_digit();
         begins && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric()) && is_iban(&bytes[at..])
     })
 }

@@ -55,6 +55,31 @@ const FORMS: &[Form] = &[
     form("whsec_", word, 24, "the secret of a webhook"),
 ];
 
+/// No form is shorter, in bytes.
+const SHORTEST: usize = 20;
+
+/// Whether a byte can stand in a secret of any form, tokens in three parts included.
+const fn may_stand() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        table[b as usize] = b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'.';
+        b += 1;
+    }
+    table
+}
+
+const MAY_STAND: [bool; 256] = may_stand();
+
+/// Most texts have no run that is long enough, which one look at their bytes tells.
+fn is_long_enough(bytes: &[u8]) -> bool {
+    let mut run = 0;
+    bytes.iter().any(|b| {
+        run = if MAY_STAND[usize::from(*b)] { run + 1 } else { 0 };
+        run >= SHORTEST
+    })
+}
+
 /// How a token for a masked value begins, and how many hexadecimal digits follow (`release`).
 const MASK: (&str, usize) = ("masked_", 12);
 
@@ -102,6 +127,9 @@ fn found(piece: &str) -> Vec<(usize, &'static str)> {
         out.push((at, "a private key"));
     }
     let bytes = piece.as_bytes();
+    if !is_long_enough(bytes) {
+        return out;
+    }
     let starts = (0..bytes.len()).filter(|&at| token(bytes[at]) && (at == 0 || !token(bytes[at - 1])));
     for at in starts {
         // A start is an ASCII character, so it is a character's.
@@ -129,6 +157,15 @@ fn is_jwt(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_form_is_shorter_than_what_is_looked_at() {
+        for form in FORMS {
+            assert!(form.begins.len() + form.least >= SHORTEST, "{}", form.begins);
+            assert!(form.begins.bytes().all(|b| MAY_STAND[usize::from(b)]), "{}", form.begins);
+            assert!((0..=255).all(|b| !(form.goes_on)(b) || MAY_STAND[usize::from(b)]), "{}", form.begins);
+        }
+    }
 
     /// Put together here, so that nobody's scanner takes this file for a leak.
     fn made(begins: &str, goes_on: &str, count: usize) -> String {

@@ -88,14 +88,8 @@ pub(crate) fn facts(view: &ReviewView) -> Facts {
         }
     }
     let limit = match ceiling.and_then(|c| c.strip_prefix("rows<=")) {
-        // A request changes no rows that could be counted.
-        _ if view.effect.request.is_some() => {
-            if view.effect.is_read_only() {
-                String::new()
-            } else {
-                "Once sent, nothing takes it back.".to_owned()
-            }
-        }
+        // A request changes no rows that could be counted, and what cannot be undone is said under Undo.
+        _ if view.effect.request.is_some() => String::new(),
         // A ceiling holds rows that change; a read has none, and a definition is not counted in rows.
         Some(_) if view.effect.is_read_only() || view.effect.verb == Verb::Define => counted_note(view),
         Some(rows) => format!("Stops and rolls back above {rows} {}.", if rows == "1" { "row" } else { "rows" }),

@@ -123,6 +123,11 @@ fn people_sign_in_at_a_real_identity_provider() {
 }
 
 #[test]
+fn a_request_is_understood_signed_and_sent_once() {
+    Place::new().play(&["requests"]);
+}
+
+#[test]
 fn many_columns_stay_readable() {
     Place::new().play(&["columns"]);
 }

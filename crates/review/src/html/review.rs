@@ -96,7 +96,7 @@ fn bytes(view: &ReviewView, hide_words: bool) -> Markup {
     html! {
         section.card.bytes aria-labelledby="bytes-title" data-artifact=(exact(&view.artifact)) {
             div.bar {
-                h2 #bytes-title { "Exact statement" }
+                h2 #bytes-title { @if view.effect.request.is_some() { "Exact request" } @else { "Exact statement" } }
                 p.dim { (view.kind) " · " (byte_facts(&view.artifact)) }
             }
             div.code tabindex="0" role="region" aria-label="The bytes, line by line" data-code {
