@@ -195,7 +195,14 @@ impl Executors {
             let mut pool = lock(&self.state.pool);
             let wanted = matches!(order, Order::Run { .. } | Order::Preview { .. });
             let at = pool.prepared.iter().position(|p| wanted && p.target == *order.target());
-            let prepared = at.and_then(|at| pool.prepared.remove(at)).filter(|p| p.until > Instant::now());
+            let prepared = match at.and_then(|at| pool.prepared.remove(at)) {
+                // On its way out by itself: it takes back what it made.
+                Some(late) if late.until <= Instant::now() => {
+                    late.child.part(());
+                    None
+                }
+                prepared => prepared,
+            };
             let idle = if prepared.is_none() { pool.idle.pop_front() } else { None };
             (prepared, idle)
         };
