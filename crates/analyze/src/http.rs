@@ -217,6 +217,15 @@ mod tests {
     }
 
     #[test]
+    fn a_masked_value_is_never_sent() {
+        let mask = "masked_0123456789ab";
+        let sent = of(&format!("POST /x\ncontent-type: application/json\n\n{{\"to\":\"{mask}\"}}"));
+        assert!(sent.has(Code::MaskedValue) && !sent.understood, "{:?}", sent.findings);
+        assert!(of(&format!("PUT /x/{mask}")).has(Code::MaskedValue));
+        assert!(!of(&format!("GET /x?q={mask}")).has(Code::MaskedValue));
+    }
+
+    #[test]
     fn values_are_found_wherever_they_stand() {
         let found = values(
             "POST /v1/users/ada%40b.example?to=x%20y\ncontent-type: application/json\n\n{\"a\":{\"iban\":[\"DE1\",2]}}",

@@ -74,20 +74,13 @@ impl Analysis {
 pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
     let mut draft = Draft::new();
     text::check(artifact, &mut draft);
-    if artifact.kind() == Kind::Http {
-        if !draft.cannot_parse() {
-            http::analyze_into(artifact.text(), &mut draft);
-            secrets::masks(artifact.text(), &mut draft);
-        }
-        return draft.finish();
-    }
     draft.take_parameters(artifact.text());
     if !draft.cannot_parse() {
         match artifact.kind() {
             Kind::SqlPostgresql => postgresql::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlMariadb => mariadb::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlSqlite => sqlite::analyze_into(artifact.text(), catalog, &mut draft),
-            Kind::Http => {}
+            Kind::Http => http::analyze_into(artifact.text(), &mut draft),
         }
         if draft.is_understood() {
             draft.all_parameters_are_used();

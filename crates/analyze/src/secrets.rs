@@ -100,7 +100,9 @@ pub(crate) fn check(text: &str, all: &[Lexeme], draft: &mut Draft) {
 
 /// Writing a mask where a value belongs destroys the value. Known only once the verbs are.
 pub(crate) fn masks(text: &str, draft: &mut Draft) {
-    let writes = draft.effect.relations.iter().any(|r| r.verbs.iter().any(|verb| *verb > Verb::Read));
+    let effect = &draft.effect;
+    let sends = effect.request.is_some() && effect.verb > Verb::Read;
+    let writes = sends || effect.relations.iter().any(|r| r.verbs.iter().any(|verb| *verb > Verb::Read));
     if !writes {
         return;
     }
