@@ -55,9 +55,8 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
     let ready = ready(&request, &origin, credential_header.as_deref().zip(Some(credential_prefix.as_str())), &secret)?;
     let limit = Duration::from_millis(job.target.statement_timeout_ms);
     let began = Instant::now();
-    let stream = tokio::time::timeout(CONNECT, connect(&origin, *private))
-        .await
-        .map_err(|_| late("connecting took too long"))??;
+    let connected = tokio::time::timeout(CONNECT, meet(&origin, *private, ca_file.as_deref())).await;
+    let stream = connected.map_err(|_| late("connecting took too long"))??;
     let changes = !job.effect.is_read_only();
     // Announced with nothing sent yet: from the next line on it may have happened.
     if changes && !commit(0, None) {
@@ -67,19 +66,7 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
         let code = if changes { FailCode::OutcomeUnknown } else { FailCode::TargetUnreachable };
         failed(code, &secret.out_of(detail))
     };
-    let sent = async {
-        if origin.secure {
-            let config = tls(ca_file.as_deref())?;
-            let name = ServerName::try_from(origin.host.clone())
-                .map_err(|_| failed(FailCode::BadOrder, "the host is no name for TLS"))?;
-            let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-            // Nothing of the request has left yet.
-            let stream = stream.map_err(|error| failed(FailCode::TargetUnreachable, &format!("TLS: {error}")))?;
-            answer(stream, ready, &lost).await
-        } else {
-            answer(stream, ready, &lost).await
-        }
-    };
+    let sent = answer(stream, ready, &lost);
     let (head, body) = tokio::time::timeout(limit, sent).await.map_err(|_| {
         if changes {
             failed(FailCode::OutcomeUnknown, "no answer came in time")
@@ -223,6 +210,22 @@ fn ready(
     Ok(ready)
 }
 
+/// A connection on which nothing of the request has left yet.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Connects, and has the host prove its name where TLS is used.
+async fn meet(origin: &Origin, private: bool, ca_file: Option<&str>) -> Result<Box<dyn Stream>, Report> {
+    if !origin.secure {
+        return Ok(Box::new(connect(origin, private).await?));
+    }
+    let connector = TlsConnector::from(Arc::new(tls(ca_file)?));
+    let name = ServerName::try_from(origin.host.clone());
+    let name = name.map_err(|_| failed(FailCode::BadOrder, "the host is no name for TLS"))?;
+    let stream = connector.connect(name, connect(origin, private).await?).await;
+    Ok(Box::new(stream.map_err(|error| failed(FailCode::TargetUnreachable, &format!("TLS: {error}")))?))
+}
+
 /// Looks the host up and connects to an address that may be met.
 async fn connect(origin: &Origin, private: bool) -> Result<TcpStream, Report> {
     let unreachable = |detail: String| failed(FailCode::TargetUnreachable, &detail);
@@ -273,8 +276,8 @@ fn tls(ca_file: Option<&str>) -> Result<ClientConfig, Report> {
 type Answered = (hyper::http::response::Parts, Option<Vec<u8>>);
 
 /// Sends it and takes the whole answer. `lost`: what to say when the connection ends while it may have happened.
-async fn answer<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
-    stream: S,
+async fn answer(
+    stream: Box<dyn Stream>,
     request: hyper::Request<Full<Bytes>>,
     lost: &impl Fn(&str) -> Report,
 ) -> Result<Answered, Report> {

@@ -211,6 +211,7 @@ fn a_request_goes_only_to_who_proves_the_name() {
     let folder = Folder::new();
     let file = folder.0.join("ca.pem");
     std::fs::write(&file, authority.0.pem()).unwrap();
+    let announced = std::cell::Cell::new(0);
     let send = |port: u16, host: &str| {
         let target = Registration {
             name: "api".into(),
@@ -233,7 +234,10 @@ fn a_request_goes_only_to_who_proves_the_name() {
         let artifact = Artifact::new(Kind::Http, b"POST /pay\n\nx".to_vec()).unwrap();
         let effect = analyze::analyze(&artifact, &artifact::catalog::Catalog::default()).effect;
         let job = Job { target, kind: Kind::Http, artifact: artifact.text().into(), effect, signer: "Ada".into() };
-        execute::perform(&Order::Run { job, ceiling_rows: 0 }, b"a-key-of-theirs", &mut |_, _| true)
+        execute::perform(&Order::Run { job, ceiling_rows: 0 }, b"a-key-of-theirs", &mut |_, _| {
+            announced.set(announced.get() + 1);
+            true
+        })
     };
     let code = |report: &Report| if let Report::Failed { code, .. } = report { Some(*code) } else { None };
 
@@ -253,6 +257,7 @@ fn a_request_goes_only_to_who_proves_the_name() {
     let (port, seen) = service(&authority.issue(&["localhost"], &[], false));
     assert_eq!(code(&send(port, "127.0.0.1")), Some(FailCode::TargetUnreachable), "another name of the same place");
     assert!(seen.lock().unwrap().is_empty());
+    assert_eq!(announced.get(), 1, "only what was about to be sent was announced");
 }
 
 /// A service that answers every request with this.
