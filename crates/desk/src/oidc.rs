@@ -22,7 +22,7 @@ use serde_json::Value;
 use wire::people::{Person, PersonError};
 use zeroize::Zeroizing;
 
-use crate::outbound::{Outbound, OutboundError, query};
+use crate::outbound::{self, Outbound, OutboundError, escaped, query};
 use crate::people::person_error;
 use crate::signin::{How, random_token};
 use crate::state::Desk;
@@ -307,8 +307,7 @@ impl Oidc {
             ("code_verifier", &away.verifier),
         ];
         let basic = self.secret.as_ref().and_then(|secret| {
-            let encoded = |text: &str| query("", &[("", text)])[2..].to_owned();
-            let pair = Zeroizing::new(format!("{}:{}", encoded(&self.config.client_id), encoded(secret)));
+            let pair = Zeroizing::new(format!("{}:{}", escaped(&self.config.client_id), escaped(secret)));
             let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes()))).ok()?;
             value.set_sensitive(true);
             Some(value)
@@ -316,7 +315,7 @@ impl Oidc {
         if basic.is_none() {
             form.push(("client_id", &self.config.client_id));
         }
-        let body = query("", &form)[1..].to_owned();
+        let body = outbound::form(&form);
         let answer = self.outbound.post_form(&described.token_endpoint, basic, body).await;
         let answer = answer.map_err(|error| match error {
             OutboundError::Status(400..=499) => not_signed_in("The identity provider did not take its own code back."),

@@ -41,15 +41,21 @@ pub struct OutboundConfig {
     pub private_hosts: Vec<String>,
 }
 
-/// An address with a query, or further parameters of one (application/x-www-form-urlencoded, RFC 3986 escapes).
+/// Text with everything but unreserved characters as escapes (RFC 3986, section 2.3).
+pub(crate) fn escaped(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Names and values as a form or a query (application/x-www-form-urlencoded).
+pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
+    pairs.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect::<Vec<_>>().join("&")
+}
+
+/// An address with a query, or with further parameters of one.
 pub(crate) fn query(uri: &str, pairs: &[(&str, &str)]) -> String {
-    let escape = |text: &str| -> String {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-    };
-    let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
     let joint = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{joint}{}", query.join("&"))
+    format!("{uri}{joint}{}", form(pairs))
 }
 
 /// Why a request brought nothing.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use artifact::catalog::Catalog;
 use lifecycle::{Policy, TaskScope, decide_again};
 use store::Page;
 use wire::people::{PersonError, PolicyReplay, PolicyTried};
@@ -47,7 +46,6 @@ impl Desk {
                     kind: row.kind,
                     effect: &row.effect,
                     shown: &row.shown,
-                    catalog: &Catalog::default(),
                 };
                 let (now, rules) = decide_again(&policy, &case);
                 let was = lifecycle::decision_words(&row.decision, row.shown.quorum, row.shown.apart);

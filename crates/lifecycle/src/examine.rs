@@ -201,8 +201,6 @@ pub struct Again<'a> {
     pub effect: &'a Effect,
     /// What was shown.
     pub shown: &'a Shown,
-    /// The schema, for columns that are not named one by one.
-    pub catalog: &'a Catalog,
 }
 
 /// What a policy decides about it now, in words, with the rules.
@@ -228,7 +226,8 @@ pub fn decide_again(policy: &Policy, past: &Again<'_>) -> (String, Vec<String>) 
             understood: past.shown.understood,
             findings: past.shown.findings.iter().map(|finding| text(finding, "code")).collect(),
             severity: order.get(worst).copied().unwrap_or("refuse"),
-            labels: labels_touched(past.effect, past.labels, past.catalog),
+            // The schema of then is not kept; every label of a relation counts where all its columns are named at once.
+            labels: labels_touched(past.effect, past.labels, &Catalog::default()),
         },
     );
     (policy::in_words(&decision), decision.rules().iter().map(|rule| rule.id.clone()).collect())

@@ -68,6 +68,15 @@ fn executor(order: &Order) -> Child {
     child
 }
 
+/// The guard's side of a run that changes one row.
+fn let_through(child: &mut Child) {
+    let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
+    assert!(matches!(report, Report::Prepared { affected: 1, .. }), "{report:?}");
+    frame::write(child.stdin.as_mut().unwrap(), &Go { commit: true }, 1024).unwrap();
+    let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
+    assert!(matches!(report, Report::Done { affected: 1, .. }), "{report:?}");
+}
+
 #[test]
 fn nothing_is_left_after_kills() {
     let kills: u64 = std::env::var("WETINK_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
@@ -82,11 +91,7 @@ fn nothing_is_left_after_kills() {
     // A run that is let through, by a confined child, tells how long one takes.
     let began = Instant::now();
     let mut child = executor(&order);
-    let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
-    assert!(matches!(report, Report::Prepared { affected: 1, .. }), "{report:?}");
-    frame::write(child.stdin.as_mut().unwrap(), &Go { commit: true }, 1024).unwrap();
-    let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
-    assert!(matches!(report, Report::Done { affected: 1, .. }), "{report:?}");
+    let_through(&mut child);
     drop(child.stdin.take());
     child.wait().unwrap();
     let whole = began.elapsed();
@@ -169,11 +174,7 @@ fn a_child_connected_ahead_serves_its_target_once_and_leaves_nothing() {
             server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'wetink%' OR usename = 'minter'");
         }
         frame::write(child.stdin.as_mut().unwrap(), &run, ORDER_LIMIT).unwrap();
-        let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
-        assert!(matches!(report, Report::Prepared { affected: 1, .. }), "{report:?}");
-        frame::write(child.stdin.as_mut().unwrap(), &Go { commit: true }, 1024).unwrap();
-        let report: Report = frame::read(child.stdout.as_mut().unwrap(), REPORT_LIMIT).unwrap();
-        assert!(matches!(report, Report::Done { affected: 1, .. }), "{report:?}");
+        let_through(&mut child);
         ends(child);
     }
     let report = perform(&run, b"", &mut |_, _| false);

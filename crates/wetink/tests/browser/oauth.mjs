@@ -1,7 +1,7 @@
 // The official TypeScript client gets a pass by itself: it finds where to ask, a person allows it in the browser, and it proposes.
 // What is not as it should be gets nothing.
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -145,6 +145,26 @@ export const play = async (desk, step) => {
     assert.equal(await refused("twice", { ...exchange, code: good }), "invalid_grant");
     const after = await fetch(`${desk.agents}/v1/targets`, { headers: { authorization: `Bearer ${given.access_token}` } });
     assert.equal(after.status, 401, "a code that was used twice takes its pass along");
+  });
+  await step("a client that proves a key gets a pass that is bound to it", async () => {
+    const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+    const { kty, crv, x } = publicKey.export({ format: "jwk" });
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const proof = (nonce) => {
+      const claims = { jti: randomBytes(12).toString("hex"), htm: "POST", htu: `${desk.agents}/oauth/token`, iat: Math.floor(Date.now() / 1000), nonce };
+      const signing = `${part({ typ: "dpop+jwt", alg: "EdDSA", jwk: { kty, crv, x } })}.${part(claims)}`;
+      return `${signing}.${sign(null, Buffer.from(signing), privateKey).toString("base64url")}`;
+    };
+    const body = new URLSearchParams({ ...exchange, code: await code() });
+    const ask = (dpop) => fetch(`${desk.agents}/oauth/token`, { method: "POST", headers: { dpop }, body });
+    assert.equal((await (await ask("x.y.z")).json()).error, "invalid_dpop_proof");
+    const first = await ask(proof());
+    assert.equal((await first.json()).error, "use_dpop_nonce");
+    const given = await (await ask(proof(first.headers.get("dpop-nonce")))).json();
+    assert.equal(given.token_type, "DPoP");
+    const stolen = await fetch(`${desk.agents}/v1/targets`, { headers: { authorization: `Bearer ${given.access_token}` } });
+    assert.equal(stolen.status, 401, "without the key it is nothing");
+    assert.equal(await refused("renewed without the key", { grant_type: "refresh_token", refresh_token: given.refresh_token, client_id }), "invalid_grant");
   });
   await step("requests that are not as they should be lead nowhere", async () => {
     for (const changed of [
