@@ -103,7 +103,7 @@ pub(crate) fn examined() -> Result<Examined> {
         labels: &labels,
         catalog: &catalog,
         requests: &[],
-        login_rights: false,
+        rights: lifecycle::RunRights::Effect,
         asked: None,
     };
     let artifact = Artifact::new(Kind::SqlSqlite, statement(1).into_bytes())?;

@@ -91,6 +91,7 @@ codes! {
     MaskedValue "masked_value" Refuse true "A token that a release put in the place of a masked value is used as if it were the value.";
     NotFromRequest "not_from_request" High false "A value, or what is done, that does not come from the person's request.";
     LoginRights "login_rights" Caution false "The run has all rights of the target's login, not only those of this effect; register the target with minted rights to bind it to them.";
+    CannotMint "cannot_mint" High false "The target's login may not make a role for the run, so the run has all rights of the login.";
     RequestMalformed "request_malformed" High true "The artifact is no request of the gateway's form, or could be read in two ways.";
     RequestNotRegistered "request_not_registered" Refuse true "The target's registration does not name this method and path.";
     UserType "user_type" Caution false "A type defined by users; converting to it may run their checks.";

@@ -232,3 +232,14 @@ fn effects_reach_what_stands_behind() {
     assert!(ddl.effect.commits_itself && ddl.has(Code::CommitsItself) && ddl.worst() >= Some(Severity::High));
     assert!(of("DELETE FROM loose WHERE id = 1").effect.commits_itself, "the engine has no transactions");
 }
+
+#[test]
+fn the_statements_that_put_rows_back_are_understood() {
+    let update = "UPDATE `shop`.`customers` SET `name` = CASE\n  WHEN `id` = 1 THEN 'it''s \\\\'\n  WHEN `id` = 2 THEN NULL ELSE `name` END\nWHERE (`id` = 1 AND CAST(`name` AS BINARY) <=> 'x')\n   OR (`id` = 2 AND CAST(CONVERT(`name` USING utf8mb4) AS BINARY) <=> 'y' AND `email` <=> NULL)";
+    assert_eq!(effect(update), "customers read+update email,id,name -> name");
+    let delete =
+        "DELETE FROM `shop`.`log`\nWHERE (`id` = 1 AND `what` <=> 1e-7) OR (`id` = x'27' AND `what` <=> 0.1e0)";
+    assert_eq!(effect(delete), "log read+delete id,what -> ");
+    let insert = "INSERT INTO `shop`.`log` (`id`, `what`)\nVALUES\n  (1, x'00ff'),\n  (-2, NULL)";
+    assert_eq!(effect(insert), "log insert  -> id,what");
+}

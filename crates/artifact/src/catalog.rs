@@ -10,6 +10,9 @@ use crate::{Digest, canonical};
 pub struct Catalog {
     /// The server's own version text, e.g. `17.2` or `3.51.1`.
     pub version: String,
+    /// Whether the login may make others with fewer rights; none where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mints: Option<bool>,
     /// Where an unqualified name is looked up, in order, e.g. `["public"]` or `["main"]`.
     pub search_path: Vec<String>,
     /// Tables, views and the like, sorted by name.

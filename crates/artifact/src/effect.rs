@@ -120,6 +120,9 @@ pub struct Effect {
     /// How the objects touched looked (see [`shapes`](crate::shapes)); empty where the target has no schema to compare.
     #[serde(default, skip_serializing_if = "Shapes::is_empty")]
     pub shapes: Shapes,
+    /// True if the run has all rights of the target's login, since that login may not mint a narrower one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unminted: bool,
     /// The request that is sent; only for artifacts that are one, and then there is nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestUse>,
@@ -139,6 +142,7 @@ impl Effect {
             commits_itself: false,
             rows: None,
             shapes: Shapes::new(),
+            unminted: false,
             request: None,
         }
     }

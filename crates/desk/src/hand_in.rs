@@ -5,10 +5,11 @@ use std::sync::Arc;
 use artifact::catalog::Catalog;
 use artifact::effect::{Grade, Rows};
 use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp};
-use lifecycle::{Asked, Decision, Examined, Policy, Setting, TaskScope, draft, examine, released_text};
+use lifecycle::{Asked, Decision, Examined, Policy, RunRights, Setting, TaskScope, draft, examine, released_text};
 use store::ProposalRow;
 use wire::Refusal;
 use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
+use wire::target::Rights;
 
 use crate::convert::new_entry;
 use crate::link::LinkError;
@@ -165,7 +166,11 @@ impl Desk {
                 labels: &target.registration.labels,
                 catalog: &catalog,
                 requests: target.registration.requests(),
-                login_rights: target.registration.runs_with_the_login_s_rights(),
+                rights: match target.registration.rights() {
+                    None | Some(Rights::Minted) => RunRights::Effect,
+                    Some(Rights::Login) => RunRights::Login,
+                    Some(Rights::MintedIfPossible) => RunRights::EffectIfPossible,
+                },
                 asked: against.asked.as_deref(),
             };
             examine(&artifact, &setting, &against.policy)
@@ -202,8 +207,11 @@ impl Desk {
         let waits = author.agent && matches!(ground.examined.decision, Decision::Ask { .. });
         self.has_room(waits, author.session).await?;
         let mut rows = self.rows(id, revision, &ground).await;
-        if let Err(NotTaken::Desk(DeskError::Link(LinkError::Refused { code: Refused::Drifted, .. }))) = rows {
-            // The schema changed a moment ago; look once more before saying so.
+        let drifted =
+            matches!(&rows, Err(NotTaken::Desk(DeskError::Link(LinkError::Refused { code: Refused::Drifted, .. }))));
+        let may_mint_now = rows.is_err() && ground.target.registration.rights() == Some(Rights::MintedIfPossible);
+        if drifted || may_mint_now {
+            // The schema, or what the login may do, changed a moment ago; look once more before saying so.
             ground = self.ground(author, task, target, body, true).await?;
             rows = self.rows(id, revision, &ground).await;
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wire::order::{Change, Sample, Undo};
+use wire::order::{Change as Pair, Sample, Undo};
 
 /// Most rows whose old contents are kept.
 pub(crate) const ROWS_MAX: usize = 500;
@@ -31,6 +31,14 @@ pub(crate) struct Cell {
 pub(crate) type Version = Option<Vec<Cell>>;
 /// Before and after; an insert has no before, a delete no after.
 pub(crate) type Versions = (Version, Version);
+
+/// What happened to rows, all of them alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Inserted,
+    Updated,
+    Deleted,
+}
 
 /// A column of the relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,25 +106,31 @@ impl Images {
                 .rows
                 .iter()
                 .take(SAMPLE_MAX)
-                .map(|(before, after)| Change { before: cells(before), after: cells(after) })
+                .map(|(before, after)| Pair { before: cells(before), after: cells(after) })
                 .collect(),
         }
     }
 
-    /// The statement that puts the rows back. None if nothing changed, if there were changes of more than one kind, or if it
-    /// would be too long.
-    pub(crate) fn inverse(&self) -> Option<Undo> {
-        let (first_before, first_after) = self.rows.first()?;
-        let same =
-            |row: &Versions| (row.0.is_some(), row.1.is_some()) == (first_before.is_some(), first_after.is_some());
-        if self.rows.len() > ROWS_MAX || !self.rows.iter().all(same) {
-            return None;
-        }
-        let statement = match (first_before, first_after) {
-            (Some(_), Some(_)) => self.put_back(),
-            (Some(_), None) => self.add_again(),
-            (None, Some(_)) => self.take_away(),
+    /// What happened to the rows. None if nothing changed, if there were changes of more than one kind, or if there are more
+    /// than are kept.
+    pub(crate) fn change(&self) -> Option<Change> {
+        let of = |row: &Versions| match row {
+            (Some(_), Some(_)) => Some(Change::Updated),
+            (Some(_), None) => Some(Change::Deleted),
+            (None, Some(_)) => Some(Change::Inserted),
             (None, None) => None,
+        };
+        let first = of(self.rows.first()?)?;
+        (self.rows.len() <= ROWS_MAX && self.rows.iter().all(|row| of(row) == Some(first))).then_some(first)
+    }
+
+    /// The statement that puts the rows back, in the dialect of PostgreSQL and SQLite. None if there is no such statement, or
+    /// if it would be too long.
+    pub(crate) fn inverse(&self) -> Option<Undo> {
+        let statement = match self.change()? {
+            Change::Updated => self.put_back(),
+            Change::Deleted => self.add_again(),
+            Change::Inserted => self.take_away(),
         }?;
         (statement.len() <= BYTES_MAX).then_some(Undo { statement, rows: self.rows.len() as u64 })
     }

@@ -5,6 +5,7 @@
 //! settings are pinned.
 
 mod catalog;
+mod image;
 mod mint;
 mod session;
 
@@ -21,6 +22,7 @@ use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultS
 use wire::target::{Address, Rights};
 
 use crate::child::{Commit, Way, drifted, failed};
+use image::{Changed, Reader};
 use mint::Minted;
 use session::{literal, login, map, not_ours, quote, run, strings};
 
@@ -33,10 +35,19 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
         return Err(failed(FailCode::BadOrder, "the server commits this by itself; there is no trial of it"));
     }
     match rights {
-        Rights::Login => attempt(&mut login(&job.target, credential).await?, job, way, commit).await,
+        Rights::Login => {
+            let mut reader = Reader::Login { credential, session: None };
+            let done = attempt(&mut login(&job.target, credential).await?, job, way, &mut reader, commit).await;
+            reader.close().await;
+            done
+        }
+        Rights::MintedIfPossible => Err(failed(FailCode::BadOrder, "the order leaves open with which rights it runs")),
         Rights::Minted => {
-            let minted = Minted::make(job, credential).await?;
-            let done = async { attempt(&mut minted.connect(job).await?, job, way, commit).await };
+            let mut minted = Minted::make(job, credential).await?;
+            let done = async {
+                let mut db = minted.connect(job).await?;
+                attempt(&mut db, job, way, &mut Reader::Minter(&mut minted), commit).await
+            };
             let done = done.await;
             minted.drop().await;
             done
@@ -44,7 +55,13 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
     }
 }
 
-async fn attempt(db: &mut MySqlConnection, job: &Job, way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
+async fn attempt(
+    db: &mut MySqlConnection,
+    job: &Job,
+    way: Way,
+    reader: &mut Reader<'_>,
+    commit: &mut Commit<'_>,
+) -> Result<Report, Report> {
     let read_only = job.effect.is_read_only();
     let began = Instant::now();
     let sql = prepared(db, job).await?;
@@ -67,13 +84,15 @@ async fn attempt(db: &mut MySqlConnection, job: &Job, way: Way, commit: &mut Com
     if strings(db, "SELECT @@in_transaction").await? != ["1"] {
         return Err(failed(FailCode::OutcomeUnknown, "the statement ended the transaction"));
     }
-    let changed = if read_only { 0 } else { affected.max(changes(db).await?.saturating_sub(before)) };
+    let told = if read_only { 0 } else { changes(db).await?.saturating_sub(before) };
+    let changed = if read_only { 0 } else { affected.max(told) };
     let ceiling = match way {
         Way::Once { ceiling } => ceiling,
-        Way::Trial { .. } => {
+        Way::Trial { sample } => {
+            let sampled = if sample && !read_only { Changed::read(reader, job, None).await } else { None };
             run(db, "ROLLBACK").await?;
             let rows = if read_only { result.total_rows } else { changed };
-            return Ok(Report::Preview { rows, of, sample: None });
+            return Ok(Report::Preview { rows, of, sample: sampled.map(|changed| changed.images().sample()) });
         }
     };
     if read_only {
@@ -88,12 +107,13 @@ async fn attempt(db: &mut MySqlConnection, job: &Job, way: Way, commit: &mut Com
         ));
     }
     let elapsed_ms = elapsed(began);
+    let undo = Changed::read(reader, job, Some(told)).await.and_then(|changed| changed.inverse());
     if !commit(changed, None) {
         let _ = run(db, "ROLLBACK").await;
         return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment; rolled back"));
     }
     match run(db, "COMMIT").await {
-        Ok(()) => Ok(Report::Done { affected: changed, result, elapsed_ms, undo: None }),
+        Ok(()) => Ok(Report::Done { affected: changed, result, elapsed_ms, undo }),
         // The connection broke while committing, or the server refused; it keeps no record to ask.
         Err(Report::Failed { detail, .. }) => Err(failed(FailCode::OutcomeUnknown, &detail)),
         Err(other) => Err(other),

@@ -159,14 +159,14 @@ async fn attempt(
 
 /// The inverse, once the new rows are there to be read by others.
 async fn put_back(before: image::Before, reader: &mut Reader<'_>, job: &Job) -> Option<Undo> {
-    before.with_after(reader.session(job).await?).await.ok().and_then(Images::folded)?.inverse()
+    let session = reader.session(job).await?;
+    run(session, &format!("SET statement_timeout = {}", image::READ_MS)).await.ok()?;
+    before.with_after(session, true).await.ok().and_then(Images::folded)?.inverse()
 }
 
 /// Old rows of what is about to be committed. What cannot be told is left out.
 async fn before(db: &mut PgConnection, reader: &mut Reader<'_>, job: &Job, transaction: &str) -> Option<image::Before> {
-    let replaces =
-        job.effect.relations.iter().any(|r| r.verbs.iter().any(|v| matches!(v, Verb::Update | Verb::Delete)));
-    if !replaces || job.effect.commits_itself || job.effect.verb == Verb::Define {
+    if job.effect.commits_itself || job.effect.verb == Verb::Define {
         return None;
     }
     image::Before::read(db, reader.session(job).await?, transaction, true).await
@@ -175,10 +175,11 @@ async fn before(db: &mut PgConnection, reader: &mut Reader<'_>, job: &Job, trans
 /// Some rows before and, where the role that ran it may read them, after.
 async fn sampled(db: &mut PgConnection, reader: &mut Reader<'_>, job: &Job, transaction: &str) -> Option<Sample> {
     let before = image::Before::read(db, reader.session(job).await?, transaction, false).await?;
-    Some(match before.with_after(db).await {
+    let sample = match before.with_after(db, false).await {
         Ok(images) => images.sample(),
         Err(before) => before.sample(),
-    })
+    };
+    (!sample.rows.is_empty()).then_some(sample)
 }
 
 /// Relation and attribute of each column, where the server says so.

@@ -105,7 +105,7 @@ fn against_a_real_mariadb() {
         };
         let trial =
             perform(&Order::Preview { job, sample: true }, b"pw", &mut |_, _| panic!("a trial commits nothing"));
-        assert_eq!(trial, Report::Preview { rows: 3, of: Some(20), sample: None });
+        assert!(matches!(trial, Report::Preview { rows: 3, of: Some(20), sample: Some(_) }), "{trial:?}");
         for (sql, what) in [
             ("UPDATE orders SET status = 'x' WHERE id = 1; DELETE FROM orders", "two statements"),
             ("UPDATE orders SET status = 'x' WHERE id = 1; COMMIT", "a commit"),

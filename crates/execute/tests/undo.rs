@@ -1,11 +1,13 @@
 //! What a run changed is put back by the statement it leaves, and nothing else is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod mariadb_server;
 mod support;
 
 use artifact::effect::{RelationUse, UNDO_ROWS_MAX, Verb};
 use artifact::{Effect, Kind};
 use execute::perform;
+use mariadb_server::Mariadb;
 use rusqlite::Connection;
 use support::Server;
 use wire::order::{Job, Order, Report, Undo};
@@ -60,7 +62,7 @@ impl Shop<'_> {
 
     fn run(&self, sql: &str) -> Option<Undo> {
         let order = Order::Run { job: self.job(sql), ceiling_rows: 5_000 };
-        let report = perform(&order, b"", &mut |_, _| true);
+        let report = perform(&order, b"pw", &mut |_, _| true);
         let Report::Done { undo, .. } = report else { panic!("{sql}: {report:?}") };
         undo
     }
@@ -229,6 +231,11 @@ fn what_a_run_changed_on_postgresql_is_put_back() {
             ("UPDATE pair SET v = 'other' WHERE a = 'x'", 2),
             ("WITH gone AS (DELETE FROM pair WHERE a = 'y' RETURNING *) SELECT * FROM gone", 1),
             ("DELETE FROM always", 2),
+            (
+                "INSERT INTO t(id, name, doc, p, f) VALUES (9, 'new', '{\"x\": 1}', '(3,4)', 0.1), (10, '', NULL, NULL, 'NaN')",
+                2,
+            ),
+            ("INSERT INTO pair VALUES ('x', 1, 'again'), ('q', 1, 'new') ON CONFLICT DO NOTHING", 1),
             ("UPDATE many SET v = -v WHERE id <= 500", UNDO_ROWS_MAX),
         ] {
             shop.there_and_back(sql, &dump, rows);
@@ -237,12 +244,19 @@ fn what_a_run_changed_on_postgresql_is_put_back() {
             ("UPDATE many SET v = v", "more rows than are kept"),
             ("UPDATE pair SET b = b + 10", "a key changed"),
             ("DELETE FROM keyless", "no key"),
+            ("INSERT INTO keyless VALUES ('b')", "no key"),
+            ("INSERT INTO many SELECT i, i FROM generate_series(1000, 1600) i", "more rows than are kept"),
+            (
+                "INSERT INTO pair VALUES ('x', 1, 'up'), ('q', 1, 'new') ON CONFLICT (a, b) DO UPDATE SET v = 'up'",
+                "two ways",
+            ),
             ("DELETE FROM parent", "rows of two tables"),
             ("UPDATE t SET name = name WHERE id = -1", "no row"),
         ] {
             assert_eq!(shop.run(sql), None, "{why}: {sql}");
             server.sql("TRUNCATE keyless, parent, child; INSERT INTO keyless VALUES ('a'); INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (1, 1)");
-            server.sql("UPDATE pair SET b = b - 10 WHERE b > 10");
+            server.sql("UPDATE pair SET b = b - 10 WHERE b > 10; DELETE FROM many WHERE id > 600");
+            server.sql("DELETE FROM pair WHERE a = 'q'; UPDATE pair SET v = 'one' WHERE a = 'x' AND b = 1");
         }
 
         // A row that somebody else locks or changed since is not taken for ours.
@@ -261,6 +275,13 @@ fn what_a_run_changed_on_postgresql_is_put_back() {
         assert_eq!(old, [Some("one"), Some("three")]);
         assert!(sample.rows.iter().all(|row| row.after.as_ref().unwrap()[2].as_deref() == Some("tried")));
         assert_eq!(dump(), before);
+
+        // An added row that somebody changed since stays.
+        let undo = shop.run("INSERT INTO pair VALUES ('n', 1, 'mine'), ('n', 2, 'mine')").unwrap();
+        server.sql("UPDATE pair SET v = 'theirs' WHERE a = 'n' AND b = 2");
+        shop.run(&undo.statement);
+        assert_eq!(server.sql("SELECT b || v FROM pair WHERE a = 'n'"), "2theirs");
+        server.sql("DELETE FROM pair WHERE a = 'n'");
     }
     // What a trigger did to the same row goes back too; the way back fires it again, which only a person can judge.
     let address = Address::Postgresql {
@@ -277,4 +298,103 @@ fn what_a_run_changed_on_postgresql_is_put_back() {
     let shop = Shop { target: registration(address), kind: Kind::SqlPostgresql, relations: &relations };
     let undo = shop.run("UPDATE stamped SET v = 'z' WHERE id = 1").unwrap();
     assert!(undo.statement.contains("\"changed\" = kept.was_1"), "{}", undo.statement);
+}
+
+const MARIADB: &str = r#"
+USE shop;
+CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, name varchar(40), amount decimal(10,2), at datetime(3), ok boolean, doc json, raw blob, f float, d double,
+  m enum('glad', 'sad'), b bit(9), l varchar(20) CHARACTER SET latin1, u uuid, c char(5), twice int GENERATED ALWAYS AS (ok * 2) STORED,
+  changed timestamp DEFAULT '2020-01-01 00:00:00' ON UPDATE current_timestamp) ENGINE=InnoDB;
+INSERT INTO t(id, name, amount, at, ok, doc, raw, f, d, m, b, l, u, c) VALUES
+  (1, 'it''s \\ " ž', 1.50, '2026-01-02 03:04:05.678', true, '{"a":  1}', x'00ff', 0.1, 0.1, 'glad', b'101010101', 'é', uuid(), 'ab'),
+  (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (3, '', -1, '1970-01-01', false, '[]', '', -1e30, 1e300, 'sad', 0, '', uuid(), '');
+CREATE TABLE pair (a varchar(9), b bigint, v varchar(9), PRIMARY KEY (a, b)) ENGINE=InnoDB;
+INSERT INTO pair VALUES ('x', 9007199254740993, 'one'), ('x', 9007199254740992, 'two'), ('y', 1, 'three');
+CREATE TABLE named (k varbinary(4) PRIMARY KEY, v text) ENGINE=InnoDB; INSERT INTO named VALUES (x'00', 'a'), (x'27', 'b');
+CREATE TABLE keyless (v varchar(9)) ENGINE=InnoDB; INSERT INTO keyless VALUES ('a');
+CREATE TABLE many (id int PRIMARY KEY, v int) ENGINE=InnoDB; INSERT INTO many SELECT seq, seq FROM seq_1_to_600;
+CREATE TABLE parent (id int PRIMARY KEY, v varchar(9)) ENGINE=InnoDB;
+CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent(id) ON DELETE CASCADE) ENGINE=InnoDB;
+INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (1, 1);
+CREATE USER app@'%' IDENTIFIED BY 'pw'; GRANT SELECT, UPDATE, DELETE, INSERT ON shop.* TO app@'%';
+CREATE USER minter@'%' IDENTIFIED BY 'pw'; GRANT CREATE USER ON *.* TO minter@'%'; GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO minter@'%' WITH GRANT OPTION; GRANT SELECT ON mysql.user TO minter@'%';
+"#;
+
+#[test]
+fn what_a_run_changed_on_mariadb_is_put_back() {
+    let server = Mariadb::start();
+    server.sql(MARIADB);
+    let dump = || {
+        let all =
+            "id, name, amount, at, ok, doc, hex(raw), CAST(f AS double), d, m, b + 0, hex(l), u, c, twice, changed";
+        [(all, "t"), ("*", "pair"), ("hex(k), v", "named"), ("*", "many")]
+            .map(|(columns, t)| server.sql(&format!("SELECT {columns} FROM shop.{t} ORDER BY 1, 2")))
+            .join("\n")
+    };
+    for (login, rights) in [("app", Rights::Login), ("minter", Rights::Minted)] {
+        let address = Address::Mariadb {
+            host: server.socket(),
+            port: 3306,
+            database: "shop".into(),
+            login: login.into(),
+            rights,
+            tls: Tls::Disable,
+            ca_file: None,
+        };
+        let target = registration(address);
+        let on =
+            |relations: &'static [&'static str]| Shop { target: target.clone(), kind: Kind::SqlMariadb, relations };
+        let (t, pair, many) = (on(&["shop.t"]), on(&["shop.pair"]), on(&["shop.many"]));
+        let (named, keyless) = (on(&["shop.named"]), on(&["shop.keyless"]));
+        let family = on(&["shop.child", "shop.parent"]);
+        for (shop, sql, rows) in [
+            (
+                &t,
+                "UPDATE t SET name = upper(name), amount = 2, at = now(3), raw = 'x', f = 1, d = f, b = 3, l = 'z', u = uuid(), c = 'q' WHERE id IN (1, 3)",
+                2,
+            ),
+            (&t, "UPDATE t SET doc = '{}', m = 'sad', ok = NOT ok WHERE id < 3", 2),
+            (&t, "UPDATE t SET name = 'Wide' WHERE id = 2", 1),
+            (&t, "DELETE FROM t", 3),
+            (&t, "INSERT INTO t(name, f, l) VALUES ('new', 0.1, 'é'), (NULL, NULL, NULL)", 2),
+            (&pair, "UPDATE pair SET v = 'other' WHERE b = 9007199254740993", 1),
+            (&pair, "DELETE FROM pair WHERE a = 'x'", 2),
+            (&named, "UPDATE named SET v = concat(v, v)", 2),
+            (&named, "DELETE FROM named WHERE k = x'27'", 1),
+            (&many, "UPDATE many SET v = -v WHERE id <= 500", UNDO_ROWS_MAX),
+        ] {
+            shop.there_and_back(sql, &dump, rows);
+        }
+        for (shop, sql, why) in [
+            (&many, "UPDATE many SET v = -v", "more rows than are kept"),
+            (&pair, "UPDATE pair SET b = b + 10", "a key changed"),
+            (&keyless, "DELETE FROM keyless", "no key"),
+            (&family, "DELETE FROM parent", "rows of two tables"),
+            (&t, "UPDATE t SET name = name WHERE id = -1", "no row"),
+        ] {
+            assert_eq!(shop.run(sql), None, "{why}: {sql}");
+            server.sql("USE shop; REPLACE INTO parent VALUES (1, 'p'); REPLACE INTO child VALUES (1, 1); DELETE FROM keyless; INSERT INTO keyless VALUES ('a')");
+            server.sql(
+                "USE shop; UPDATE pair SET b = b - 10 WHERE b > 9007199254740993 OR a = 'y'; UPDATE many SET v = id",
+            );
+        }
+
+        // What somebody changed since stays, if only a letter's case.
+        server.sql("USE shop; REPLACE INTO pair VALUES ('x', 9007199254740993, 'one'), ('x', 9007199254740992, 'two'), ('y', 1, 'three')");
+        let undo = pair.run("UPDATE pair SET v = 'mine' WHERE a = 'x'").unwrap();
+        server.sql("UPDATE shop.pair SET v = 'MINE' WHERE a = 'x' AND v = 'mine' AND b = 9007199254740992");
+        pair.run(&undo.statement);
+        assert_eq!(server.sql("SELECT v FROM shop.pair WHERE a = 'x' ORDER BY b"), "MINE\none");
+        server.sql("UPDATE shop.pair SET v = 'two' WHERE v = 'MINE'");
+
+        // A trial tells rows before and after, and changes nothing.
+        let before = dump();
+        let job = pair.job("UPDATE pair SET v = 'tried' WHERE a = 'x'");
+        let report =
+            perform(&Order::Preview { job, sample: true }, b"pw", &mut |_, _| panic!("a trial commits nothing"));
+        let Report::Preview { rows: 2, sample: Some(sample), .. } = report else { panic!("{report:?}") };
+        assert_eq!(sample.rows[0].before.as_ref().unwrap()[2].as_deref(), Some("two"));
+        assert!(sample.rows.iter().all(|row| row.after.as_ref().unwrap()[2].as_deref() == Some("tried")));
+        assert_eq!(dump(), before);
+    }
 }

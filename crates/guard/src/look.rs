@@ -107,7 +107,7 @@ impl Guard {
         // The desk may not look at rows that no person opened a task for.
         let sample = sample && self.read_grants().within_open_task(&target.name, effect, Timestamp::now());
         let job = OrderJob {
-            target: target.clone(),
+            target: target.settled(effect),
             kind: proposed.kind,
             artifact: proposed.artifact,
             effect: proposed.effect,

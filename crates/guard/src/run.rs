@@ -250,7 +250,7 @@ impl Guard {
         let target_name = target.name.clone();
         let labels = target.labels.clone();
         let job = OrderJob {
-            target,
+            target: target.settled(&effect),
             kind: artifact.kind(),
             artifact: artifact.text().to_owned(),
             effect,

@@ -14,6 +14,7 @@ pub(crate) fn render(
     artifact: &str,
     effect: &Effect,
 ) -> String {
+    let minted = |rights| rights == Rights::Minted || (rights == Rights::MintedIfPossible && !effect.unminted);
     let mut out = String::new();
     let digest = Digest::of(artifact.as_bytes());
     let _ = writeln!(out, "proposal   {proposal} r{revision}");
@@ -29,12 +30,12 @@ pub(crate) fn render(
                     format!("requests to {origin}{with}")
                 }
                 Address::Mariadb { host, port, database, login, rights, .. } => {
-                    let minted = if *rights == Rights::Minted { ", which mints a user for the run" } else { "" };
+                    let minted = if minted(*rights) { ", which mints a user for the run" } else { "" };
                     format!("MariaDB {host}:{port}/{database}, login {login}{minted}")
                 }
                 Address::Postgresql { host, port, database, login, mirror, rights, .. } => {
                     let mirror = mirror.as_ref().map(|m| format!(", as role {m}")).unwrap_or_default();
-                    let minted = if *rights == Rights::Minted { ", which mints a role for the run" } else { "" };
+                    let minted = if minted(*rights) { ", which mints a role for the run" } else { "" };
                     format!("PostgreSQL {host}:{port}/{database}, login {login}{minted}{mirror}")
                 }
             };

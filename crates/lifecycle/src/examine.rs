@@ -35,10 +35,21 @@ pub struct Setting<'a> {
     pub catalog: &'a Catalog,
     /// Methods and patterns of paths that may be sent there, for targets that take requests.
     pub requests: &'a [String],
-    /// Whether a run there has more rights than its effect needs.
-    pub login_rights: bool,
+    /// Which rights a run there has.
+    pub rights: RunRights,
     /// What an agent's values are held against; none for what a person writes.
     pub asked: Option<&'a Asked>,
+}
+
+/// Which rights a run has at its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunRights {
+    /// Those of its effect.
+    Effect,
+    /// All of the target's login.
+    Login,
+    /// Those of its effect where the login may mint a role with them, else all of the login.
+    EffectIfPossible,
 }
 
 /// How grave it is. Decides layout and gesture, never whether something is allowed.
@@ -84,13 +95,17 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
     let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
     registered(setting, &mut analysis);
-    if setting.login_rights && !analysis.effect.is_read_only() {
-        let sentence = format!(
-            "The run has all rights of the login of {}, not only those of this effect.",
-            artifact::visible(setting.target)
-        );
-        let severity = Code::LoginRights.severity();
-        analysis.findings.push(Finding { code: Code::LoginRights, severity, span: None, sentence });
+    let unminted = setting.rights == RunRights::EffectIfPossible && setting.catalog.mints != Some(true);
+    analysis.effect.unminted = unminted;
+    if (unminted || setting.rights == RunRights::Login) && !analysis.effect.is_read_only() {
+        let name = artifact::visible(setting.target);
+        let sentence = format!("The run has all rights of the login of {name}, not only those of this effect.");
+        let (code, sentence) = if unminted {
+            (Code::CannotMint, format!("{sentence} The login may not make a narrower one."))
+        } else {
+            (Code::LoginRights, sentence)
+        };
+        analysis.findings.push(Finding { code, severity: code.severity(), span: None, sentence });
     }
     let effect = &analysis.effect;
     let in_scope = analysis.understood
@@ -114,7 +129,7 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
             labels: labels_touched(effect, setting.labels, setting.catalog),
         },
     );
-    let lasting = lasting(artifact.kind(), &analysis.effect, setting.catalog);
+    let lasting = lasting(&analysis.effect, setting.catalog);
     Examined { analysis, decision, in_scope, lasting, origins }
 }
 
@@ -264,15 +279,12 @@ fn severity_name(worst: Option<Severity>) -> &'static str {
 }
 
 /// Why nothing can be kept to put a change back.
-fn lasting(kind: Kind, effect: &Effect, catalog: &Catalog) -> Option<&'static str> {
+fn lasting(effect: &Effect, catalog: &Catalog) -> Option<&'static str> {
     if effect.request.is_some() {
         return Some("once sent, nothing takes it back");
     }
     if effect.commits_itself {
         return Some("the target commits it by itself");
-    }
-    if kind == Kind::SqlMariadb {
-        return Some("old rows are not kept for MariaDB");
     }
     let mut written = effect.relations.iter().filter(|r| r.verbs.iter().any(|v| *v > Verb::Read));
     let (Some(one), None) = (written.next(), written.next()) else {
@@ -280,9 +292,6 @@ fn lasting(kind: Kind, effect: &Effect, catalog: &Catalog) -> Option<&'static st
     };
     if one.verbs.contains(&Verb::Define) {
         return Some("it changes the schema");
-    }
-    if kind == Kind::SqlPostgresql && one.verbs.contains(&Verb::Insert) {
-        return Some("it adds rows, and which ones is not kept");
     }
     match catalog.relation(&one.name) {
         Some(relation) if !relation.key.is_empty() => None,
@@ -303,7 +312,9 @@ fn undo(effect: &Effect, lasting: Option<&str>, rows: Option<Rows>) -> String {
             format!("cannot be undone: old rows are kept up to {UNDO_ROWS_MAX}")
         }
         _ => {
-            "can be undone: the old rows are kept, and a statement that puts them back is ready to be signed".to_owned()
+            let kept =
+                if effect.verb == Verb::Insert { "which rows it added is kept" } else { "the old rows are kept" };
+            format!("can be undone: {kept}, and a statement that puts them back is ready to be signed")
         }
     }
 }

@@ -22,7 +22,7 @@ mod task;
 pub use analyze::{Sensitive, detect, differences, pattern};
 pub use asked::{Asked, released_text};
 pub use event::{Ending, Event};
-pub use examine::{Again, Examined, Risk, Setting, decide_again, examine, labels_touched};
+pub use examine::{Again, Examined, Risk, RunRights, Setting, decide_again, examine, labels_touched};
 pub use policy::{Cases, Decision, Pack, Policy, PolicyError, run_cases, words as decision_words};
 pub use shown::{OriginLine, Shown};
 pub use step::{Effect, Illegal, State, step};

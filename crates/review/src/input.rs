@@ -52,6 +52,15 @@ impl Form {
     }
 
     /// The same, but it must be there.
+    fn rights(&self) -> Result<Rights, PersonError> {
+        match self.get("rights") {
+            "login" => Ok(Rights::Login),
+            "minted" => Ok(Rights::Minted),
+            "minted-if-possible" => Ok(Rights::MintedIfPossible),
+            _ => Err(error("malformed", "choose with which rights a run meets the database")),
+        }
+    }
+
     fn need(&self, name: &str) -> Result<String, PersonError> {
         let value = self.get(name);
         if value.is_empty() {
@@ -186,7 +195,7 @@ impl Form {
                 database: self.need("database")?,
                 login: self.need("login")?,
                 mirror: optional("mirror"),
-                rights: if self.get("rights") == "minted" { Rights::Minted } else { Rights::Login },
+                rights: self.rights()?,
                 tls: if self.get("tls") == "disable" { Tls::Disable } else { Tls::Require },
                 ca_file: optional("ca_file"),
                 search_path: self.lines("search_path"),
@@ -196,7 +205,7 @@ impl Form {
                 port: self.number("port")?,
                 database: self.need("database")?,
                 login: self.need("login")?,
-                rights: if self.get("rights") == "minted" { Rights::Minted } else { Rights::Login },
+                rights: self.rights()?,
                 tls: if self.get("tls") == "disable" { Tls::Disable } else { Tls::Require },
                 ca_file: optional("ca_file"),
             },
@@ -217,6 +226,10 @@ impl Form {
             TargetAddress::Sqlite { .. } => "owner".to_owned(),
             TargetAddress::Postgresql { mirror: Some(role), .. } => role.clone(),
             TargetAddress::Postgresql { rights: Rights::Minted, .. } => "a role minted for the run".to_owned(),
+            TargetAddress::Postgresql { rights: Rights::MintedIfPossible, login, .. }
+            | TargetAddress::Mariadb { rights: Rights::MintedIfPossible, login, .. } => {
+                format!("minted for the run if {login} may, else {login}")
+            }
             TargetAddress::Http { .. } => "the gateway".to_owned(),
             TargetAddress::Mariadb { rights: Rights::Minted, .. } => "a user minted for the run".to_owned(),
             TargetAddress::Postgresql { login, .. } | TargetAddress::Mariadb { login, .. } => login.clone(),

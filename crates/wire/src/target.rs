@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use artifact::{Digest, Kind, canonical};
+use artifact::{Digest, Effect, Kind, canonical};
 use serde::{Deserialize, Serialize};
 
 /// A registered target. Its fingerprint (SHA-256 of the canonical JSON) stands in every approval statement, so a target
@@ -183,6 +183,9 @@ pub enum Rights {
     /// A role minted for the one run, with exactly the grants of the signed effect (or as a member of the mirrored role
     /// only), dropped afterwards. The login needs CREATEROLE, and the relations' rights with grant option.
     Minted,
+    /// Minted where the login may mint. Where it may not, the effect has to say so ([`Effect::unminted`]), and the run has the
+    /// login's rights.
+    MintedIfPossible,
 }
 
 /// TLS to a target.
@@ -321,13 +324,24 @@ impl Registration {
         }
     }
 
-    /// Whether the rights of a run are those of the login, more than the effect needs. Rights made for the run, or a lock inside the
-    /// engine, are not.
-    pub fn runs_with_the_login_s_rights(&self) -> bool {
+    /// With which rights a run meets the target; none for targets without logins.
+    pub const fn rights(&self) -> Option<Rights> {
         match &self.address {
-            Address::Sqlite { .. } | Address::Http { .. } => false,
-            Address::Postgresql { rights, .. } | Address::Mariadb { rights, .. } => *rights == Rights::Login,
+            Address::Sqlite { .. } | Address::Http { .. } => None,
+            Address::Postgresql { rights, .. } | Address::Mariadb { rights, .. } => Some(*rights),
         }
+    }
+
+    /// The target as a run with this signed effect meets it: whether anything is minted is settled.
+    #[must_use]
+    pub fn settled(&self, effect: &Effect) -> Self {
+        let mut settled = self.clone();
+        if let Address::Postgresql { rights, .. } | Address::Mariadb { rights, .. } = &mut settled.address
+            && *rights == Rights::MintedIfPossible
+        {
+            *rights = if effect.unminted { Rights::Login } else { Rights::Minted };
+        }
+        settled
     }
 
     /// Methods and patterns of paths that may be sent; none for targets that take no requests.

@@ -6,7 +6,7 @@ use artifact::Effect;
 use artifact::catalog::{Carry, Cascade, Catalog, Column, Relation, RelationKind};
 use sqlx::mysql::MySqlConnection;
 use wire::order::Report;
-use wire::target::{Address, Registration};
+use wire::target::{Address, Registration, Rights};
 
 use super::session::{literal, login, not_ours, strings, table};
 
@@ -15,9 +15,14 @@ const ROWS_MAX: usize = 100_000;
 
 /// Reads the schema.
 pub(crate) async fn read(target: &Registration, credential: &[u8]) -> Result<Catalog, Report> {
-    let Address::Mariadb { database, .. } = &target.address else { return Err(not_ours()) };
+    let Address::Mariadb { database, rights, .. } = &target.address else { return Err(not_ours()) };
     let mut db = login(target, credential).await?;
-    relations(&mut db, &format!("TABLE_SCHEMA = {}", literal(database)), database).await
+    let mut catalog = relations(&mut db, &format!("TABLE_SCHEMA = {}", literal(database)), database).await?;
+    if *rights == Rights::MintedIfPossible {
+        let may = |grant: &String| grant.contains(" ON *.* ") && grant.contains("CREATE USER");
+        catalog.mints = Some(strings(&mut db, "SHOW GRANTS").await?.iter().any(may));
+    }
+    Ok(catalog)
 }
 
 /// What the relations that an effect names look like now.

@@ -92,6 +92,11 @@ impl Minted {
         open(&job.target, &self.user, self.password.as_bytes()).await
     }
 
+    /// The session that made it, for reading what the user changes.
+    pub(super) const fn minter(&mut self) -> &mut MySqlConnection {
+        &mut self.minter
+    }
+
     /// Takes everything back. An error leaves the user to the next sweep; the run's outcome does not change.
     pub(super) async fn drop(mut self) {
         let _ = run(&mut self.minter, &format!("DROP USER IF EXISTS {}@'%'", literal(&self.user))).await;

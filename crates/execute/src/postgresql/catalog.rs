@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgConnection;
 use wire::order::{FailCode, Report};
-use wire::target::{Address, Registration};
+use wire::target::{Address, Registration, Rights};
 
 use super::session::{literal, login, strings};
 use crate::child::failed;
@@ -126,9 +126,15 @@ pub(crate) async fn read(target: &Registration, credential: &[u8]) -> Result<Cat
     let relations = rows::<RelationRow>(&mut db, RELATIONS).await?.into_iter().map(relation).collect();
     let functions = rows::<FunctionRow>(&mut db, FUNCTIONS).await?.into_iter().map(function).collect();
     let operators = rows::<Operator>(&mut db, OPERATORS).await?;
-    let Address::Postgresql { search_path, .. } = &target.address else { return Ok(Catalog::default()) };
+    let Address::Postgresql { search_path, rights, .. } = &target.address else { return Ok(Catalog::default()) };
     let search_path = search_path.clone();
-    let mut catalog = Catalog { version, search_path, relations, functions, operators, ddl: Vec::new() };
+    let mints = if *rights == Rights::MintedIfPossible {
+        let may = "SELECT rolcreaterole::text FROM pg_catalog.pg_roles WHERE rolname = session_user";
+        Some(strings(&mut db, may).await? == ["true"])
+    } else {
+        None
+    };
+    let mut catalog = Catalog { version, mints, search_path, relations, functions, operators, ddl: Vec::new() };
     catalog.sort();
     Ok(catalog)
 }

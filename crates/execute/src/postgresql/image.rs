@@ -9,12 +9,12 @@ use sqlx::postgres::PgConnection;
 use wire::order::Sample;
 
 use super::session::{literal, quote, run, table};
-use crate::image::{BYTES_MAX, Cell, ImageColumn, Images, ROWS_MAX};
+use crate::image::{BYTES_MAX, Cell, Change, ImageColumn, Images, ROWS_MAX};
 
 /// Blocks of the largest relation that is read for it (8 kB each: 400 MB).
 const PAGES_MAX: u64 = 50_000;
 /// Milliseconds that reading may take.
-const READ_MS: u32 = 2_000;
+pub(super) const READ_MS: u32 = 2_000;
 /// Types that can be compared as they are; others are compared as text.
 const COMPARABLE: [&str; 18] = [
     "int2",
@@ -41,20 +41,24 @@ const COMPARABLE: [&str; 18] = [
 struct Counted {
     schema: String,
     name: String,
-    updated: u64,
-    deleted: u64,
+    change: Change,
+    rows: u64,
 }
 
-/// The one relation that was changed, if there were updates or deletes alone.
+/// The one relation that was changed, if its rows were changed in one way only.
 async fn counted(db: &mut PgConnection) -> Option<Counted> {
     let sql = "SELECT schemaname::text, relname::text, n_tup_ins::text, n_tup_upd::text, n_tup_del::text FROM pg_catalog.pg_stat_xact_all_tables
                WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n_tup_ins + n_tup_upd + n_tup_del > 0 LIMIT 2";
     let mut rows = table(db, sql).await.ok()?;
     let row: Vec<String> = rows.pop().filter(|_| rows.is_empty())?.into_iter().collect::<Option<_>>()?;
     let [schema, name, inserted, updated, deleted] = <[String; 5]>::try_from(row).ok()?;
-    let (updated, deleted) = (updated.parse().ok()?, deleted.parse().ok()?);
-    let alone = inserted == "0" && (updated == 0) != (deleted == 0);
-    alone.then_some(Counted { schema, name, updated, deleted })
+    let (change, rows) = match (inserted.parse().ok()?, updated.parse().ok()?, deleted.parse().ok()?) {
+        (rows, 0, 0) => (Change::Inserted, rows),
+        (0, rows, 0) => (Change::Updated, rows),
+        (0, 0, rows) => (Change::Deleted, rows),
+        _ => return None,
+    };
+    Some(Counted { schema, name, change, rows })
 }
 
 /// Names, keys and types of the relation's columns.
@@ -136,20 +140,22 @@ impl Before {
         all: bool,
     ) -> Option<Self> {
         let of = counted(db).await?;
-        let wanted = of.updated.max(of.deleted);
-        if all && wanted > ROWS_MAX as u64 {
+        if all && of.rows > ROWS_MAX as u64 {
             return None;
         }
         run(reader, &format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {READ_MS}")).await.ok()?;
         let found = async {
             let (columns, types) = described(reader, &of).await?;
-            let rows = rows(reader, &of, &columns, &types, ("xmax", transaction)).await?;
+            let rows = match of.change {
+                Change::Inserted => vec![],
+                Change::Updated | Change::Deleted => rows(reader, &of, &columns, &types, ("xmax", transaction)).await?,
+            };
             Some((columns, types, rows))
         };
         let found = found.await;
         run(reader, "ROLLBACK").await.ok()?;
         let (columns, types, old) = found?;
-        if all && old.len() as u64 != wanted {
+        if all && of.change != Change::Inserted && old.len() as u64 != of.rows {
             return None;
         }
         let images = Images {
@@ -161,13 +167,21 @@ impl Before {
         Some(Self { of, types, images, transaction: transaction.to_owned() })
     }
 
-    /// With the new versions, read by a session that may see them. For deletes there are none.
-    pub(super) async fn with_after(mut self, db: &mut PgConnection) -> Result<Images, Self> {
-        if self.of.updated == 0 {
+    /// With the new versions, read by a session that may see them. For deletes there are none. Of what was inserted, `all`
+    /// rows have to be there still as they were.
+    pub(super) async fn with_after(mut self, db: &mut PgConnection, all: bool) -> Result<Images, Self> {
+        if self.of.change == Change::Deleted {
             return Ok(self.images);
         }
         let read = rows(db, &self.of, &self.images.columns, &self.types, ("xmin", &self.transaction)).await;
         let Some(new) = read else { return Err(self) };
+        if self.of.change == Change::Inserted {
+            if all && new.len() as u64 != self.of.rows {
+                return Err(self);
+            }
+            self.images.rows = new.into_iter().map(|row| (None, Some(row))).collect();
+            return Ok(self.images);
+        }
         let key = |row: &[Cell]| -> Vec<String> {
             let cells = self.images.columns.iter().zip(row).filter(|(column, _)| column.key);
             cells.map(|(_, cell)| cell.constant.clone()).collect()

@@ -9,7 +9,7 @@ use wire::target::{Address, Registration, Rights};
 
 use super::fence;
 use super::mint::Minted;
-use super::session::{login, not_ours, quote, run};
+use super::session::{check, login, not_ours, quote, run};
 use super::{Reader, attempt, count_of_written, runtime};
 use crate::child::{Commit, Way, failed};
 
@@ -52,6 +52,7 @@ impl Ready {
                     fence::warm(&mut db).await;
                     Session::Login(db)
                 }
+                Rights::MintedIfPossible => return Err(unsettled()),
                 Rights::Minted => {
                     let mut minted = Minted::empty(target, credential).await?;
                     minted.warm().await;
@@ -71,14 +72,16 @@ impl Ready {
         Ok(Self { runtime, target: target.clone(), session })
     }
 
-    /// Whether the sessions still answer, for exactly this target.
+    /// Whether the sessions still answer, for exactly this target, and its login still has no powers that it must not have.
     pub(crate) fn serves(&mut self, target: &Registration) -> bool {
         let Self { runtime, session, .. } = self;
         self.target == *target
             && runtime.block_on(async {
                 match session {
-                    Session::Login(db) => db.ping().await.is_ok(),
-                    Session::Minted(minted, db) => minted.minter().ping().await.is_ok() && db.ping().await.is_ok(),
+                    Session::Login(db) => check(db, target).await.is_ok(),
+                    Session::Minted(minted, db) => {
+                        check(minted.minter(), target).await.is_ok() && db.ping().await.is_ok()
+                    }
                 }
             })
     }
@@ -155,8 +158,14 @@ pub(crate) fn perform(
             });
             (done, Some(Leftover { runtime, minted }))
         }
+        Address::Postgresql { rights: Rights::MintedIfPossible, .. } => (Err(unsettled()), None),
         _ => (Err(not_ours()), None),
     }
+}
+
+/// The guard says with every order whether anything is minted.
+fn unsettled() -> Report {
+    failed(FailCode::BadOrder, "the order leaves open with which rights it runs")
 }
 
 async fn as_login(

@@ -46,13 +46,20 @@ pub(super) async fn table(db: &mut PgConnection, sql: &str) -> Result<Vec<Vec<Op
 
 /// Connects as the registered login, pins the session, and refuses powers that the login must not have.
 pub(super) async fn login(target: &Registration, credential: &[u8]) -> Result<PgConnection, Report> {
-    let Address::Postgresql { login, rights, mirror, .. } = &target.address else { return Err(not_ours()) };
+    let Address::Postgresql { login, .. } = &target.address else { return Err(not_ours()) };
     let mut db = open(target, login, credential).await?;
-    match rights {
-        Rights::Login => check_login(&mut db, mirror.as_deref()).await?,
-        Rights::Minted => check_minter(&mut db).await?,
-    }
+    check(&mut db, target).await?;
     Ok(db)
+}
+
+/// Refuses a login with powers that it must not have now.
+pub(super) async fn check(db: &mut PgConnection, target: &Registration) -> Result<(), Report> {
+    let Address::Postgresql { rights, mirror, .. } = &target.address else { return Err(not_ours()) };
+    match rights {
+        Rights::Login => check_login(db, mirror.as_deref()).await,
+        Rights::Minted => check_minter(db, true).await,
+        Rights::MintedIfPossible => check_minter(db, false).await,
+    }
 }
 
 pub(super) fn not_ours() -> Report {
@@ -123,7 +130,7 @@ async fn check_login(db: &mut PgConnection, mirror: Option<&str>) -> Result<(), 
 }
 
 /// A login that mints roles needs that power and no greater one. No artifact ever runs in its session.
-async fn check_minter(db: &mut PgConnection) -> Result<(), Report> {
+async fn check_minter(db: &mut PgConnection, must: bool) -> Result<(), Report> {
     let powers = "SELECT rolname::text FROM pg_roles WHERE (rolsuper OR rolreplication OR rolbypassrls)
                   AND (rolname = session_user OR pg_has_role(session_user, oid, 'MEMBER'))
                   UNION ALL SELECT '' FROM pg_roles WHERE rolname = session_user AND rolcreaterole";
@@ -132,7 +139,7 @@ async fn check_minter(db: &mut PgConnection) -> Result<(), Report> {
         let detail = format!("the login is, or can become, the powerful role {role}; minting needs CREATEROLE only");
         return Err(failed(FailCode::BadOrder, &detail));
     }
-    if found.is_empty() {
+    if must && found.is_empty() {
         return Err(failed(
             FailCode::BadOrder,
             "the target says that roles are minted, but its login may not: ALTER ROLE ... CREATEROLE, or register the target with the login's own rights",

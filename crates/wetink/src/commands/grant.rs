@@ -23,9 +23,10 @@ pub(crate) struct TargetAdd {
     /// The person's own role: runs obey its rights and row-level security.
     #[arg(long)]
     pub(crate) mirror: Option<String>,
-    /// Mint a role for each run, with exactly the grants of the signed effect; the login needs CREATEROLE.
-    #[arg(long)]
-    pub(crate) minted: bool,
+    /// Mint a role for each run, with exactly the grants of the signed effect; the login needs CREATEROLE (MariaDB: CREATE
+    /// USER). With `if-possible` a login that may not runs with its own rights, at high risk.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    pub(crate) minted: Option<Minting>,
     /// relation.column=personal (or health, secret); repeatable.
     #[arg(long = "label")]
     pub(crate) labels: Vec<String>,
@@ -53,6 +54,13 @@ pub(crate) struct TargetAdd {
     /// The host may have an address of a private network.
     #[arg(long)]
     pub(crate) private: bool,
+}
+
+/// When roles are minted.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Minting {
+    Always,
+    IfPossible,
 }
 
 /// Reads an address. Passwords do not belong into addresses: they go to the guard by `secret set`.
@@ -102,12 +110,17 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         let Server { login, host, port, database } = server;
         let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
         let tls = if local { Tls::Disable } else { Tls::Require };
-        let rights = if add.minted { Rights::Minted } else { Rights::Login };
+        let rights = match add.minted {
+            None => Rights::Login,
+            Some(Minting::Always) => Rights::Minted,
+            Some(Minting::IfPossible) => Rights::MintedIfPossible,
+        };
         let run_as = match &add.mirror {
             Some(role) => role.clone(),
-            None if add.minted => {
+            None if rights == Rights::Minted => {
                 format!("a {} minted for the run", if scheme == Scheme::Mariadb { "user" } else { "role" })
             }
+            None if rights == Rights::MintedIfPossible => format!("minted for the run if {login} may, else {login}"),
             None => login.clone(),
         };
         let address = match scheme {
@@ -298,7 +311,7 @@ mod tests {
             address: address.into(),
             environment: "dev".into(),
             mirror: None,
-            minted: false,
+            minted: None,
             labels: vec!["public.customers.email=personal".into()],
             search_path: vec![],
             ca_file: None,

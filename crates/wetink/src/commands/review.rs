@@ -278,7 +278,7 @@ pub(crate) async fn run_here(
         artifact: view.artifact.clone(),
         effect: view.effect.clone(),
         signer: view.row.person.clone(),
-        target,
+        target: target.settled(&view.effect),
     };
     // Taken first, so that nobody signs it meanwhile: if we crash here it was not run, and nobody runs it.
     let sentence = "I run this myself on my own machine; nothing of the result is released.";
