@@ -44,7 +44,10 @@ const MEASURES: &[Measure] = &[
     Measure { name: "leaks", runs: &[&["-p", "wetink", "--test", "leaks", "no_credential_is_anywhere"]], size: None },
     Measure {
         name: "lock",
-        runs: &[&["-p", "wetink", "--test", "sql", "a_weaker_effect_holds"]],
+        runs: &[
+            &["-p", "wetink", "--test", "sql", "a_weaker_effect_holds"],
+            &["-p", "wetink", "--test", "dialects", "a_weaker_effect_holds_on_mariadb"],
+        ],
         size: Some(("WETINK_LOCK", "5000")),
     },
     Measure {
@@ -68,6 +71,7 @@ const MEASURES: &[Measure] = &[
             &["-p", "wetink", "--test", "sql", "the_claimed_rights_are_enough"],
             &["-p", "wetink", "--test", "dialects", "the_claims_hold_on_sqlite"],
             &["-p", "wetink", "--test", "dialects", "the_claimed_rights_are_enough_on_mariadb"],
+            &["-p", "wetink", "--test", "dialects", "the_server_reads_no_more_than_is_claimed_on_mariadb"],
         ],
         size: Some(("WETINK_SQL", "10000")),
     },

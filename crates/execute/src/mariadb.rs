@@ -7,6 +7,7 @@
 mod catalog;
 mod image;
 mod mint;
+mod opinion;
 mod session;
 
 use std::time::Instant;
@@ -73,14 +74,17 @@ async fn attempt(
         if !commit(0, None) {
             return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment"));
         }
-        let (affected, result) = collect(db, job, &sql).await?;
+        let (affected, result) = collect(db, job, &sql.text).await?;
         let _ = run(db, "COMMIT").await;
         return Ok(Report::Done { affected, result, elapsed_ms: elapsed(began), undo: None });
     }
     let of = if matches!(way, Way::Trial { .. }) { count_of_written(db, job).await } else { None };
     run(db, if read_only { "START TRANSACTION READ ONLY" } else { "START TRANSACTION READ WRITE" }).await?;
+    if job.target.rights() == Some(Rights::Login) {
+        opinion::hold(db, &job.artifact, &sql.using, &job.effect).await?;
+    }
     let before = changes(db).await?;
-    let (affected, result) = collect(db, job, &sql).await?;
+    let (affected, result) = collect(db, job, &sql.text).await?;
     if strings(db, "SELECT @@in_transaction").await? != ["1"] {
         return Err(failed(FailCode::OutcomeUnknown, "the statement ended the transaction"));
     }
@@ -134,9 +138,16 @@ async fn changes(db: &mut MySqlConnection) -> Result<u64, Report> {
     counted.ok_or_else(|| failed(FailCode::StatementFailed, "the server does not count changed rows"))
 }
 
+/// What is to be run.
+struct Prepared {
+    text: String,
+    /// The variables that carry the values.
+    using: Vec<String>,
+}
+
 /// Has the server see that it is one statement. Gives the text to run: the artifact itself, or, where it has values, a call of
 /// it with them. The artifact cannot name the variables that carry them.
-async fn prepared(db: &mut MySqlConnection, job: &Job) -> Result<String, Report> {
+async fn prepared(db: &mut MySqlConnection, job: &Job) -> Result<Prepared, Report> {
     let bound = bound::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
     let sql = AssertSqlSafe(job.artifact.clone()).into_sql_str();
     let seen = db.prepare(sql).await.map_err(|error| map(&error))?;
@@ -146,7 +157,7 @@ async fn prepared(db: &mut MySqlConnection, job: &Job) -> Result<String, Report>
         return Err(failed(FailCode::BadOrder, detail));
     }
     if bound.parameters.is_empty() {
-        return Ok(job.artifact.clone());
+        return Ok(Prepared { text: job.artifact.clone(), using: vec![] });
     }
     let (mut set, mut using) = (Vec::new(), Vec::new());
     for (number, parameter) in (1..).zip(&bound.parameters) {
@@ -155,7 +166,7 @@ async fn prepared(db: &mut MySqlConnection, job: &Job) -> Result<String, Report>
     }
     run(db, &format!("SET {}", set.join(", "))).await?;
     run(db, &format!("PREPARE wetink_bound FROM {}", literal(&job.artifact))).await?;
-    Ok(format!("EXECUTE wetink_bound USING {}", using.join(", ")))
+    Ok(Prepared { text: format!("EXECUTE wetink_bound USING {}", using.join(", ")), using })
 }
 
 fn value(parameter: &Parameter) -> String {
