@@ -52,6 +52,7 @@ fn effect() -> Effect {
         verbs: vec![Verb::Read],
         reads: vec!["id".into(), "status".into()],
         writes: vec![],
+        ..RelationUse::default()
     });
     effect
 }

@@ -69,6 +69,7 @@ const MEASURES: &[Measure] = &[
         name: "sql",
         runs: &[
             &["-p", "wetink", "--test", "sql", "the_claimed_rights_are_enough"],
+            &["-p", "wetink", "--test", "sql", "what_the_server_logged_was_claimed"],
             &["-p", "wetink", "--test", "dialects", "the_claims_hold_on_sqlite"],
             &["-p", "wetink", "--test", "dialects", "the_claimed_rights_are_enough_on_mariadb"],
             &["-p", "wetink", "--test", "dialects", "the_server_reads_no_more_than_is_claimed_on_mariadb"],

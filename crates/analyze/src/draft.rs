@@ -174,8 +174,11 @@ impl Draft {
     fn names_length(&self) -> usize {
         const AROUND: usize = 30;
         let all = |names: &[String]| names.iter().map(|name| name.len() + AROUND).sum::<usize>();
-        let relations =
-            self.effect.relations.iter().map(|r| r.name.len() + 4 * AROUND + all(&r.reads) + all(&r.writes));
+        let relations = self
+            .effect
+            .relations
+            .iter()
+            .map(|r| r.name.len() + 4 * AROUND + all(&r.reads) + all(&r.writes) + all(&r.computed));
         relations.sum::<usize>() + all(&self.effect.functions)
     }
 

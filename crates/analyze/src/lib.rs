@@ -7,6 +7,7 @@
 //!
 //! Read [`postgresql`] first; [`sqlite`] is the same question put to the engine itself.
 
+mod computed;
 mod detect;
 mod draft;
 mod finding;
@@ -82,6 +83,7 @@ pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
             Kind::SqlSqlite => sqlite::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::Http => http::analyze_into(artifact.text(), &mut draft),
         }
+        computed::claim(catalog, &mut draft);
         if draft.is_understood() {
             draft.all_parameters_are_used();
         }

@@ -525,6 +525,7 @@ fn effect(verb: Verb, relations: &[Use<'_>]) -> Effect {
         verbs: verbs.to_vec(),
         reads: columns(reads),
         writes: columns(writes),
+        ..RelationUse::default()
     });
     Effect { verb, relations: relations.collect(), ..Effect::empty() }
 }

@@ -50,7 +50,7 @@ impl FromStr for Verb {
 }
 
 /// What happens to one relation.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelationUse {
     /// Schema-qualified name, e.g. `main.orders` or `public.orders`.
@@ -61,6 +61,9 @@ pub struct RelationUse {
     pub reads: Vec<String>,
     /// Columns set by insert or update, sorted; `*` stands for every column.
     pub writes: Vec<String>,
+    /// Columns that the target computes anew from written ones by itself, sorted. They follow, so no scope has to name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub computed: Vec<String>,
 }
 
 /// What a request does, as far as its form says.
@@ -181,7 +184,7 @@ impl Effect {
     /// The use of `name`, added if it is new.
     pub fn relation_mut(&mut self, name: &str) -> &mut RelationUse {
         let at = self.relations.iter().position(|r| r.name == name).unwrap_or_else(|| {
-            self.relations.push(RelationUse { name: name.to_owned(), verbs: vec![], reads: vec![], writes: vec![] });
+            self.relations.push(RelationUse { name: name.to_owned(), ..RelationUse::default() });
             self.relations.len() - 1
         });
         &mut self.relations[at]
@@ -196,6 +199,8 @@ impl Effect {
             relation.reads.dedup();
             relation.writes.sort_unstable();
             relation.writes.dedup();
+            relation.computed.sort_unstable();
+            relation.computed.dedup();
             self.verb = self.verb.max(relation.verbs.last().copied().unwrap_or(Verb::Read));
         }
         self.relations.sort_unstable();
@@ -350,6 +355,7 @@ mod tests {
             verbs: vec![Verb::Update, Verb::Read],
             reads: vec!["status".into(), "id".into(), "id".into()],
             writes: vec!["status".into()],
+            ..RelationUse::default()
         };
         effect.normalize();
         effect
@@ -416,7 +422,13 @@ mod tests {
         assert!(!e.is_of(Kind::Http) && !within_scope(&e, &scope(&["call POST /v1/refunds"])));
         e.request = Some(request("GET", "/v1/refunds"));
         assert!(within_scope(&e, &scope(&["call GET /v1/*"])));
-        e.relations.push(RelationUse { name: "main.o".into(), verbs: vec![Verb::Read], reads: vec![], writes: vec![] });
+        e.relations.push(RelationUse {
+            name: "main.o".into(),
+            verbs: vec![Verb::Read],
+            reads: vec![],
+            writes: vec![],
+            ..RelationUse::default()
+        });
         assert!(!within_scope(&e, &scope(&["call GET /v1/*", "read main.o"])));
     }
 

@@ -158,6 +158,7 @@ mod tests {
                 verbs: vec![Verb::Update],
                 reads: vec!["id".into()],
                 writes: vec!["status".into()],
+                ..RelationUse::default()
             });
         }
         effect.functions = vec!["public.stamp".into(), "count".into()];

@@ -73,10 +73,10 @@ fn strings(db: &Connection, sql: &str, name: &str) -> rusqlite::Result<Vec<Strin
 }
 
 fn relation(db: &Connection, name: &str, kind: RelationKind) -> rusqlite::Result<Relation> {
-    let mut columns = db.prepare_cached("SELECT name, type FROM pragma_table_xinfo(?1)")?;
+    let mut columns = db.prepare_cached("SELECT name, type, hidden IN (2, 3) FROM pragma_table_xinfo(?1)")?;
     // A view whose definition no longer holds has no columns to show, and that must not hide the rest of the schema.
     let columns: Vec<Column> = match columns.query_map([name], |row| {
-        Ok(Column { name: row.get(0)?, type_name: row.get(1)?, default: None, generated: false })
+        Ok(Column { name: row.get(0)?, type_name: row.get(1)?, default: None, generated: row.get(2)? })
     }) {
         Ok(rows) => rows.filter_map(Result::ok).collect(),
         Err(_) => Vec::new(),

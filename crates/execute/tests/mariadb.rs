@@ -51,6 +51,7 @@ fn effect(verb: Verb, reads: &[&str], writes: &[&str]) -> Effect {
         verbs: vec![Verb::Read, verb],
         reads: owned(reads),
         writes: owned(writes),
+        ..RelationUse::default()
     });
     effect.normalize();
     effect

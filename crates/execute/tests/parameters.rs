@@ -58,6 +58,7 @@ impl Shop {
             verbs: vec![Verb::Read, verb],
             reads: vec!["id".into(), "status".into()],
             writes: if verb == Verb::Update { vec!["status".into()] } else { vec![] },
+            ..RelationUse::default()
         });
         effect.functions = vec!["coalesce".into()];
         effect.normalize();

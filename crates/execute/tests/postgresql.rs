@@ -58,6 +58,7 @@ fn effect(verb: Verb) -> Effect {
         verbs: vec![Verb::Read, verb],
         reads: vec!["*".into()],
         writes: if verb == Verb::Update { vec!["status".into()] } else { vec![] },
+        ..RelationUse::default()
     });
     if verb == Verb::Delete {
         effect.relation_mut("public.lines").verbs.push(Verb::Delete);

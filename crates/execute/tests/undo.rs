@@ -36,6 +36,7 @@ fn anything(relations: &[&str]) -> Effect {
             verbs: vec![Verb::Read, Verb::Insert, Verb::Update, Verb::Delete],
             reads: vec!["*".into()],
             writes: vec!["*".into()],
+            ..RelationUse::default()
         });
     }
     effect.functions = vec!["upper".into()];

@@ -56,6 +56,9 @@ pub(crate) fn render(
         if !relation.writes.is_empty() {
             let _ = writeln!(out, "      writes {}", list(&relation.writes));
         }
+        if !relation.computed.is_empty() {
+            let _ = writeln!(out, "      and with them {}", list(&relation.computed));
+        }
     }
     if let Some(request) = &effect.request {
         let names = |names: &[String]| names.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ");

@@ -224,6 +224,12 @@ pub(crate) struct Effect {
     commits_itself: bool,
     /// Rows changed, where learned.
     rows: Option<Rows>,
+    /// The request that is sent; only for targets of kind `http`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    request: Option<RequestUse>,
+    /// True if the run has all rights of the target's login, since that login may not mint a narrower one.
+    #[schemars(skip_serializing_if = "std::ops::Not::not")]
+    unminted: bool,
 }
 
 /// What is done to a relation, weakest first.
@@ -251,6 +257,24 @@ pub(crate) struct RelationUse {
     reads: Vec<String>,
     /// Columns set; `*` stands for every column.
     writes: Vec<String>,
+    /// Columns that the target computes anew from written ones by itself.
+    #[schemars(skip_serializing_if = "Vec::is_empty")]
+    computed: Vec<String>,
+}
+
+/// What a request does, as far as its form says.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct RequestUse {
+    /// Method.
+    method: String,
+    /// Path.
+    path: String,
+    /// Names of the query's parameters.
+    query: Vec<String>,
+    /// Names of the body's members where it is a JSON object.
+    body: Vec<String>,
 }
 
 /// A number of rows and how it was learned.

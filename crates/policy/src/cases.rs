@@ -96,7 +96,13 @@ pub fn run_cases(policy: &Policy, json: &str) -> Result<Cases, PolicyError> {
         let mut effect = Effect::empty();
         let names: &[String] = if case.relations.is_empty() { &["main.rows".to_owned()] } else { &case.relations };
         for name in names {
-            effect.relations.push(RelationUse { name: name.clone(), verbs: vec![verb], reads: vec![], writes: vec![] });
+            effect.relations.push(RelationUse {
+                name: name.clone(),
+                verbs: vec![verb],
+                reads: vec![],
+                writes: vec![],
+                ..RelationUse::default()
+            });
         }
         effect.commits_itself = case.commits_itself;
         effect.normalize();

@@ -143,6 +143,7 @@ mod tests {
             verbs: vec![verb],
             reads: vec![],
             writes: vec![],
+            ..RelationUse::default()
         });
         effect.normalize();
         effect

@@ -197,6 +197,9 @@ pub(crate) fn effect_line(relation: &RelationUse) -> EffectLine {
     if !relation.writes.is_empty() {
         columns.push(("writes", list(&relation.writes)));
     }
+    if !relation.computed.is_empty() {
+        columns.push(("and with them", list(&relation.computed)));
+    }
     if !relation.reads.is_empty() {
         columns.push(("reads", list(&relation.reads)));
     }

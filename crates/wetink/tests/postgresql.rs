@@ -44,6 +44,7 @@ fn a_confined_child_runs_what_was_signed_once() {
         verbs: vec![Verb::Read, Verb::Update],
         reads: vec!["id".into(), "n".into()],
         writes: vec!["n".into()],
+        ..RelationUse::default()
     });
     effect.normalize();
     let run = |sql: &str, ceiling: u64| {

@@ -5,6 +5,8 @@
 //! longer names has escaped the lock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[path = "sql/changes.rs"]
+mod changes;
 #[path = "sql/generator.rs"]
 mod generator;
 #[path = "../../execute/tests/support/mod.rs"]
@@ -32,7 +34,7 @@ struct Scratch {
 
 impl Scratch {
     fn new(schema: &str) -> Self {
-        let server = pg::Server::start();
+        let server = pg::Server::start_with("-c wal_level=logical");
         server.sql("CREATE ROLE minter LOGIN CREATEROLE; GRANT ALL ON SCHEMA public TO minter; GRANT CREATE ON DATABASE postgres TO minter");
         server.let_in("local all boss,minter trust\nlocal all all scram-sha-256\n");
         server.sql(&format!("SET ROLE minter; {schema}"));
@@ -215,4 +217,58 @@ fn a_weaker_effect_holds() {
     assert_eq!(scratch.server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'wetink%'"), "0");
     println!("attempts: {attempts}\nescaped: {escaped}");
     assert!(escaped == 0 && attempts > 0, "runs went beyond a weaker effect");
+}
+
+/// Every row that a run changes is in the server's log of changes; each has to be in the effect.
+#[test]
+fn what_the_server_logged_was_claimed() {
+    let schema = include_str!("sql/schema.sql");
+    let scratch = Scratch::new(schema);
+    let server = &scratch.server;
+    let whole_rows = "DO $$ DECLARE r regclass; BEGIN FOR r IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+        LOOP EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', r); END LOOP; END $$";
+    server.sql(whole_rows);
+    let parents: BTreeMap<String, String> = server
+        .sql("SELECT 'public.' || inhrelid::regclass, 'public.' || inhparent::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = inhrelid WHERE c.relkind = 'r'")
+        .lines()
+        .filter_map(|line| line.split_once('|'))
+        .map(|(part, whole)| (part.to_owned(), whole.to_owned()))
+        .collect();
+    server.sql("SELECT pg_create_logical_replication_slot('seen', 'test_decoding')");
+    let seen = || {
+        let sql = "SELECT data FROM pg_logical_slot_get_changes('seen', NULL, NULL, 'skip-empty-xacts', '1', 'include-xids', '0')";
+        server.sql(sql)
+    };
+    let mut random = Random::new(23);
+    let (mut runs, mut rows, mut wrong) = (0, 0, 0);
+    for round in 0..size("WETINK_SQL", 200) / 2 {
+        if round % 100 == 99 {
+            let again = format!(
+                "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC; GRANT ALL ON SCHEMA public TO minter; SET ROLE minter; {schema}; RESET ROLE; {whole_rows}"
+            );
+            server.sql(&again);
+        }
+        let sql = generator::statement(&mut random).sql;
+        let Some(analysis) = scratch.analyze(&sql).filter(|a| a.understood) else { continue };
+        if analysis.effect.verb == Verb::Define || analysis.effect.commits_itself {
+            continue;
+        }
+        seen();
+        let order = Order::Run { job: scratch.job(&sql, analysis.effect.clone()), ceiling_rows: 1 << 40 };
+        if !matches!(perform(&order, b"", &mut |_, _| true), Report::Done { .. }) {
+            continue;
+        }
+        runs += 1;
+        let own = |c: &changes::Change| c.relation.starts_with("pg_");
+        for change in seen().lines().filter_map(changes::change).filter(|c| !own(c)) {
+            rows += 1;
+            if !changes::is_claimed(&change, &analysis.effect, &parents) {
+                wrong += 1;
+                println!("WRONG {sql}\n      {change:?}\n      {:?}", analysis.effect.relations);
+                break;
+            }
+        }
+    }
+    println!("tracked_runs: {runs}\ntracked_rows: {rows}\nunclaimed_changes: {wrong}");
+    assert!(wrong == 0 && rows > 0, "rows were changed that no effect names");
 }

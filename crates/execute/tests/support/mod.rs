@@ -41,6 +41,11 @@ fn command(bin: &Path, program: &str) -> Command {
 
 impl Server {
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts with more options, `-c name=value` each.
+    pub fn start_with(more: &str) -> Self {
         let bin = programs();
         let root = std::env::temp_dir().join(format!("wetink-pg-{}", artifact::RunId::random()));
         std::fs::create_dir(&root).unwrap();
@@ -51,7 +56,8 @@ impl Server {
         };
         let data = root.join("data");
         run(command(&bin, "initdb").args(["-A", "trust", "-U", "boss", "-E", "UTF8", "--no-sync", "-D"]).arg(&data));
-        let options = format!("-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off", root.display());
+        let options =
+            format!("-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off {more}", root.display());
         let log = root.join("log");
         run(command(&bin, "pg_ctl")
             .args(["-w", "-s", "-D"])

@@ -40,7 +40,13 @@ fn effect(random: &mut Random) -> Effect {
     for _ in 0..random.below(4) {
         let verb = random.of(&[Verb::Read, Verb::Insert, Verb::Update, Verb::Delete, Verb::Define]);
         let name = format!("main.t{}", random.below(5));
-        effect.relations.push(RelationUse { name, verbs: vec![verb], reads: vec![], writes: vec![] });
+        effect.relations.push(RelationUse {
+            name,
+            verbs: vec![verb],
+            reads: vec![],
+            writes: vec![],
+            ..RelationUse::default()
+        });
     }
     effect.commits_itself = random.below(8) == 0;
     effect.normalize();

@@ -90,6 +90,7 @@ fn held_as(status: Status, risk: Risk, text: &str) -> ReviewView {
         verbs: vec![Verb::Update],
         reads: vec![own()],
         writes: vec![own()],
+        ..RelationUse::default()
     });
     effect.functions.push(own());
     effect.verb = Verb::Update;

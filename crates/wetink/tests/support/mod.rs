@@ -264,6 +264,7 @@ pub fn mark(k: u64) -> (String, Effect) {
         verbs: vec![Verb::Insert],
         reads: vec![],
         writes: vec!["*".into()],
+        ..RelationUse::default()
     });
     effect.normalize();
     (format!("INSERT INTO marks VALUES ({k})"), effect)
@@ -277,6 +278,7 @@ pub fn update(predicate: &str) -> (String, Effect) {
         verbs: vec![Verb::Read, Verb::Update],
         reads: vec!["id".into(), "n".into()],
         writes: vec!["n".into()],
+        ..RelationUse::default()
     });
     effect.normalize();
     (format!("UPDATE rows SET n = n + 1 WHERE {predicate}"), effect)
