@@ -9,6 +9,9 @@ use crate::draft::Draft;
 pub(crate) fn claim(catalog: &Catalog, draft: &mut Draft) {
     for used in draft.effect.relations.iter_mut().filter(|used| used.verbs.contains(&Verb::Update)) {
         let Some(relation) = catalog.relation(&used.name) else { continue };
+        if !relation.columns.iter().any(|column| column.generated) {
+            continue;
+        }
         let mut changed: Vec<String> = used.writes.iter().map(|column| column.to_lowercase()).collect();
         let mut left: Vec<&Column> = relation.columns.iter().filter(|column| column.generated).collect();
         // One may be computed from another that is.

@@ -11,6 +11,10 @@ use std::process::Command;
 
 use machine::{Asked, Machine, ask, session};
 
+/// Who gets nothing but the ways in.
+const NOBODY: [&str; 7] =
+    ["anonymous", "agent-as-cookie", "revoked", "logged-out", "agent-spoiled", "agent-expired", "agent-task-closed"];
+
 type Routes = Vec<(String, String)>;
 
 /// `route("GET", "/r/{id}", Needs::Reader)` of the people's door, `http GET /v1/targets` of the agents'.
@@ -59,6 +63,28 @@ fn everybody_gets_what_the_golden_file_says() {
     let listed = machine.run(&["task", "list", "--json"], "", None).stdout;
     let task = String::from_utf8(listed).unwrap();
     let task = task.split("t-").nth(1).map(|rest| format!("t-{}", &rest[..12])).unwrap();
+    // A pass whose hour is over: its clock is set back where the desk keeps it.
+    let expired = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+    let desk = rusqlite::Connection::open(machine.path("home/desk/view.db")).unwrap();
+    desk.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    let past = desk.execute(
+        "UPDATE sessions SET expires_ms = created_ms + 1 WHERE created_ms = (SELECT max(created_ms) FROM sessions)",
+        [],
+    );
+    assert_eq!(past.unwrap(), 1);
+    // One whose task was closed meanwhile.
+    let tasks = || -> Vec<String> {
+        let listed = String::from_utf8(machine.run(&["task", "list", "--json"], "", None).stdout).unwrap();
+        listed.split("\\ntask: ").skip(1).map(|rest| rest[..14].to_owned()).collect()
+    };
+    let before = tasks();
+    let new = ["task", "new", "To be closed", "--agent", "robin", "--target", "shop", "--may", "read main.orders"];
+    let (ok, text) = machine.person(&new, "");
+    assert!(ok, "{text}");
+    let closing = tasks().into_iter().find(|task| !before.contains(task)).unwrap();
+    let closed = machine.json(&["task", "pass", &closing], "", None)["pass"].as_str().unwrap().to_owned();
+    let (ok, text) = machine.person(&["task", "close", &closing], "");
+    assert!(ok, "{text}");
     let spoiled = format!("{}x", &pass[..pass.len() - 1]);
 
     let own = |base: &str| ("origin", base.to_owned());
@@ -79,6 +105,8 @@ fn everybody_gets_what_the_golden_file_says() {
         ("anonymous", vec![]),
         ("agent", vec![bearer(&pass)]),
         ("agent-spoiled", vec![bearer(&spoiled)]),
+        ("agent-expired", vec![bearer(&expired)]),
+        ("agent-task-closed", vec![bearer(&closed)]),
         ("agent-foreign-origin", vec![bearer(&pass), ("origin", "http://evil.example".to_owned())]),
         ("agent-foreign-host", vec![bearer(&pass), ("host", "evil.example".to_owned())]),
         ("admin", vec![bearer(&admin)]),
@@ -138,10 +166,7 @@ fn everybody_gets_what_the_golden_file_says() {
             || path.starts_with("/api/v1/login");
         // They say where to ask, to whoever asks.
         let open = path == "/openapi.json" || path == "/healthz" || path.starts_with("/.well-known/oauth-");
-        if ["anonymous", "agent-as-cookie", "revoked", "logged-out", "agent-spoiled"].contains(&actor)
-            && !way_in
-            && !open
-        {
+        if NOBODY.contains(&actor) && !way_in && !open {
             assert!(status.starts_with('4') || line.ends_with("303 /login"), "{line}");
         }
         if door == "people" && actor == "agent" && !way_in
