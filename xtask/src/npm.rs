@@ -6,9 +6,16 @@ use std::process::Command;
 use crate::graph::Workspace;
 use crate::run::{Outcome, on_path, run};
 
-/// A browser's driver, the rules of accessibility, the official client of MCP, and a certified OpenID provider.
-const PACKAGES: &[&str] =
-    &["playwright-core@1.65.1", "axe-core@4.14.1", "@modelcontextprotocol/sdk@1.32.2", "oidc-provider@8.8.1"];
+/// A browser's driver, the rules of accessibility, the official client of MCP, a certified OpenID provider, and three MCP servers.
+const PACKAGES: &[&str] = &[
+    "playwright-core@1.65.1",
+    "axe-core@4.14.1",
+    "@modelcontextprotocol/sdk@1.32.2",
+    "oidc-provider@8.8.1",
+    "@modelcontextprotocol/server-everything@2026.8.31",
+    "@modelcontextprotocol/server-filesystem@2026.8.31",
+    "@modelcontextprotocol/server-memory@2026.8.31",
+];
 
 /// Brings the packages to `target/npm`, once a version.
 pub(crate) fn ensure() -> Outcome {

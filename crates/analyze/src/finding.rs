@@ -93,6 +93,11 @@ codes! {
     LoginRights "login_rights" Caution false "The run has all rights of the target's login, not only those of this effect; register the target with minted rights to bind it to them.";
     CannotMint "cannot_mint" High false "The target's login may not make a role for the run, so the run has all rights of the login.";
     RequestMalformed "request_malformed" High true "The artifact is no request of the gateway's form, or could be read in two ways.";
+    UnknownTool "unknown_tool" High true "A tool that the MCP server does not have.";
+    ToolArguments "tool_arguments" High true "The arguments contradict what the tool says that it takes.";
+    ToolMayWrite "tool_may_write" High false "A tool that is registered as one that only reads; its server does not say so.";
+    ToolDestroys "tool_destroys" Caution false "The server itself says that the tool may destroy.";
+    ToolSays "tool_says" Info false "The server's own words about the tool.";
     RequestNotRegistered "request_not_registered" Refuse true "The target's registration does not name this method and path.";
     UserType "user_type" Caution false "A type defined by users; converting to it may run their checks.";
     UserOperator "user_operator" High true "An operator that is not one of the server's own; it may run any function.";

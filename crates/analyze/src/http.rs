@@ -1,8 +1,13 @@
 //! An HTTP request: what its own form says. What the server makes of it, only the server knows; so the request itself is the effect.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
 use artifact::effect::RequestUse;
 use artifact::request::{self, Request};
 use artifact::visible;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
 use crate::draft::{Draft, quoted};
@@ -14,7 +19,11 @@ const VALUES_MAX: usize = 500;
 
 pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
     let request = match request::read(text) {
-        Ok(request) => request,
+        Ok(request) if request.method.kind() == artifact::Kind::Http => request,
+        Ok(_) => {
+            let sentence = "It is no request of the gateway's form: a service has no tools to call.";
+            return draft.note(Code::RequestMalformed, None, sentence);
+        }
         Err(error) => {
             return draft.note(
                 Code::RequestMalformed,
@@ -25,8 +34,8 @@ pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
     };
     draft.statements = 1;
     let body = json(&request, draft);
-    if let Some(Json::Object(members)) = &body
-        && let Some(name) = doubled(request.body, members.len())
+    if body.is_some()
+        && let Some(name) = doubled(request.body)
     {
         // The last one wins at most servers, the first at some.
         draft.note(Code::RequestMalformed, None, format!("The member {} stands in the body twice.", quoted(&name)));
@@ -55,16 +64,7 @@ fn json(request: &Request<'_>, draft: &mut Draft) -> Option<Json> {
     if !(essence == "application/json" || essence.ends_with("+json")) || request.body.is_empty() {
         return None;
     }
-    let mut depth = 0_usize;
-    let deepest = request.body.bytes().fold(0, |deepest, b| {
-        match b {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth.max(deepest)
-    });
-    if deepest > MAX_NESTING {
+    if deepest(request.body) > MAX_NESTING {
         draft.note(Code::NestedTooDeep, None, format!("Brackets are nested deeper than {MAX_NESTING}."));
         return None;
     }
@@ -81,34 +81,83 @@ fn json(request: &Request<'_>, draft: &mut Draft) -> Option<Json> {
     }
 }
 
-/// A member of the outermost object that stands there twice. `members`: how many different ones there are.
-fn doubled(body: &str, members: usize) -> Option<String> {
-    struct Names(Vec<String>);
-    impl<'de> serde::Deserialize<'de> for Names {
-        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            struct Seen;
-            impl<'de> serde::de::Visitor<'de> for Seen {
-                type Value = Names;
-                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    f.write_str("an object")
-                }
-                fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-                    let mut names = Vec::new();
-                    while let Some((name, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
-                        names.push(name);
-                    }
-                    Ok(Names(names))
-                }
-            }
-            from.deserialize_map(Seen)
+/// How deep brackets are nested, wherever they stand.
+pub(crate) fn deepest(json: &str) -> usize {
+    let mut depth = 0_usize;
+    json.bytes().fold(0, |deepest, b| {
+        match b {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
         }
+        depth.max(deepest)
+    })
+}
+
+/// A member that stands twice in one object, at any depth. Readers differ in which of the two counts.
+pub(crate) fn doubled(json: &str) -> Option<String> {
+    let found = Cell::new(None);
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let _ = Doubled(&found).deserialize(&mut reader);
+    found.into_inner()
+}
+
+/// Reads any value and keeps the first name that an object has twice.
+struct Doubled<'a>(&'a Cell<Option<String>>);
+
+impl<'de> DeserializeSeed<'de> for Doubled<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
     }
-    let Names(mut names) = serde_json::from_str(body).ok()?;
-    if names.len() == members {
-        return None;
+}
+
+impl<'de> Visitor<'de> for Doubled<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("any value")
     }
-    names.sort_unstable();
-    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone())
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            map.next_value_seed(Doubled(self.0))?;
+            if !names.insert(name.clone()) {
+                self.0.set(Some(name));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Doubled(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 /// Names and values of the query, their escapes read.
@@ -206,6 +255,8 @@ mod tests {
             "GET //evil.example/",
             "POST /x\ncontent-type: application/json\n\n{",
             "POST /x\ncontent-type: application/json\n\n{\"to\":\"a\",\"to\":\"b\"}",
+            "POST /x\ncontent-type: application/json\n\n[{\"a\":[1.5,null,{\"to\":\"a\",\"to\":true}]}]",
+            "CALL /x\n\n{}",
             "POST /x\n\n\u{202e}",
             "GET /x\nauthorization: Bearer y",
         ] {

@@ -14,6 +14,7 @@ mod finding;
 mod http;
 mod lexer;
 pub mod mariadb;
+mod mcp;
 pub mod postgresql;
 pub mod provenance;
 mod secrets;
@@ -82,6 +83,7 @@ pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
             Kind::SqlMariadb => mariadb::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlSqlite => sqlite::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::Http => http::analyze_into(artifact.text(), &mut draft),
+            Kind::Mcp => mcp::analyze_into(artifact.text(), catalog, &mut draft),
         }
         computed::claim(catalog, &mut draft);
         if draft.is_understood() {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use artifact::effect::{Grade, RelationUse, Rows, Verb};
-use artifact::{Effect, visible};
+use artifact::{Effect, Kind, visible};
 
 use crate::{Analysis, Code, Finding};
 
@@ -19,6 +19,11 @@ pub(crate) fn sentence(effect: &Effect, findings: &[Finding], understood: bool, 
             [] => String::new(),
             names => format!("; {of}: {}", names.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ")),
         };
+        if effect.is_of(Kind::Mcp) {
+            let does = if effect.verb == Verb::Read { "Asks" } else { "Calls" };
+            let arguments = with(&request.body, "arguments");
+            return format!("{does} the tool {}{arguments}", visible(request.path.trim_start_matches('/')));
+        }
         let does = if effect.verb == Verb::Read { "Asks" } else { "Sends" };
         let (query, body) = (with(&request.query, "query"), with(&request.body, "body"));
         return format!("{does} {} {}{query}{body}", request.method, visible(&request.path));
@@ -51,6 +56,10 @@ pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
     }
     let effect = &analysis.effect;
     if let Some(request) = &effect.request {
+        if effect.is_of(Kind::Mcp) {
+            let does = if effect.verb == Verb::Read { "ASKS" } else { "CALLS" };
+            return format!("{does} the tool {}", visible(request.path.trim_start_matches('/')));
+        }
         let does = if effect.verb == Verb::Read { "ASKS" } else { "SENDS" };
         return format!("{does} {} {}", request.method, visible(&request.path));
     }

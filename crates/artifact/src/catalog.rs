@@ -22,8 +22,29 @@ pub struct Catalog {
     /// PostgreSQL only: operators that are not the server's own.
     #[serde(default)]
     pub operators: Vec<Operator>,
+    /// MCP servers only: what can be called, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
     /// SQLite only: the exact `CREATE` statements, in the order that rebuilds the schema.
     pub ddl: Vec<String>,
+}
+
+/// A tool of an MCP server, as the server describes it. All of it is the server's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Name.
+    pub name: String,
+    /// What it says it does.
+    pub description: String,
+    /// JSON Schema of the arguments, as JSON text.
+    pub input_schema: String,
+    /// `readOnlyHint`, where given.
+    pub reads_only: Option<bool>,
+    /// `destructiveHint`, where given.
+    pub destroys: Option<bool>,
+    /// Of the whole definition, members in order of their names.
+    pub digest: Digest,
 }
 
 /// Kinds of relations.
@@ -196,6 +217,11 @@ pub fn unnamed_column<'a>(columns: impl IntoIterator<Item = &'a str>, text: &str
 }
 
 impl Catalog {
+    /// The tool of that name.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
     /// Fingerprint of the whole snapshot, row estimates left out: changes when the schema changes.
     pub fn fingerprint(&self) -> Digest {
         let mut copy = self.clone();

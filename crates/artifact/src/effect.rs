@@ -217,16 +217,16 @@ impl Effect {
     /// True if the request, or its absence, agrees with everything else: what sends something is committed by whoever gets it.
     pub fn is_of(&self, kind: Kind) -> bool {
         match &self.request {
-            None => kind != Kind::Http,
+            None => !matches!(kind, Kind::Http | Kind::Mcp),
             Some(request) => {
-                let verb = Method::from_name(&request.method).map(Method::verb);
-                kind == Kind::Http
-                    && verb == Some(self.verb)
+                let method = Method::from_name(&request.method);
+                method.is_some_and(|method| method.kind() == kind && method.verb() == self.verb)
                     && self.commits_itself == (self.verb != Verb::Read)
                     && self.relations.is_empty()
                     && self.functions.is_empty()
                     && self.rows.is_none()
-                    && self.shapes.is_empty()
+                    // A service has no schema; a tool has its definition.
+                    && (self.shapes.is_empty() || kind == Kind::Mcp)
             }
         }
     }
@@ -299,7 +299,8 @@ impl fmt::Display for Allowance {
 }
 
 impl Allowance {
-    fn covers_request(&self, sent: &RequestUse) -> bool {
+    /// Whether this allowance speaks of that request.
+    pub fn covers_request(&self, sent: &RequestUse) -> bool {
         let rule = request::rule(&self.relation);
         rule.is_some_and(|(method, pattern)| method.as_str() == sent.method && request::covers(pattern, &sent.path))
     }
@@ -325,7 +326,8 @@ impl Allowance {
 /// whoever uses this decides about them apart. Pure, small, and used by the guard itself.
 pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
     if let Some(request) = &effect.request {
-        return effect.is_of(Kind::Http) && scope.iter().any(|allowance| allowance.covers_request(request));
+        return (effect.is_of(Kind::Http) || effect.is_of(Kind::Mcp))
+            && scope.iter().any(|allowance| allowance.covers_request(request));
     }
     !effect.commits_itself
         && effect.relations.iter().all(|r| {

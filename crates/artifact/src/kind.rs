@@ -15,16 +15,18 @@ pub enum Kind {
     SqlSqlite,
     /// One HTTP request (see [`request`](crate::request)).
     Http,
+    /// One call of a tool of an MCP server (see [`request`](crate::request)).
+    Mcp,
 }
 
 /// Text that names no kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/mariadb, sql/sqlite, http")]
+#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/mariadb, sql/sqlite, http, mcp")]
 pub struct KindError(String);
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 4] = [Self::SqlPostgresql, Self::SqlMariadb, Self::SqlSqlite, Self::Http];
+    pub const ALL: [Self; 5] = [Self::SqlPostgresql, Self::SqlMariadb, Self::SqlSqlite, Self::Http, Self::Mcp];
 
     /// The name used in statements and APIs.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Kind {
             Self::SqlMariadb => "sql/mariadb",
             Self::SqlSqlite => "sql/sqlite",
             Self::Http => "http",
+            Self::Mcp => "mcp",
         }
     }
 }

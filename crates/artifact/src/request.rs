@@ -8,11 +8,21 @@
 //! {"charge":"ch_1","amount":4990}
 //! ```
 //!
+//! A call of a tool of an MCP server has the same form: the tool's name is the path, its arguments are the body. `ASK` calls a
+//! tool that only reads, as the target's registration says, `CALL` any other.
+//!
+//! ```text
+//! CALL /create_issue
+//!
+//! {"title":"The gate sticks"}
+//! ```
+//!
 //! One form, read the same way by the analysis that shows it and by the executor that sends it: whatever two readers could take
 //! differently is refused (RFC 9112, sections 3 and 11; RFC 3986, section 6).
 
 use std::fmt;
 
+use crate::Kind;
 use crate::effect::Verb;
 
 /// Longest target (path and query), in bytes.
@@ -64,11 +74,16 @@ pub enum Method {
     Patch,
     /// Removes.
     Delete,
+    /// Calls a tool that only reads.
+    Ask,
+    /// Calls a tool that may do anything.
+    Call,
 }
 
 impl Method {
     /// Every one.
-    pub const ALL: [Self; 6] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete];
+    pub const ALL: [Self; 8] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Ask, Self::Call];
 
     /// Its name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -79,6 +94,8 @@ impl Method {
             Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
+            Self::Ask => "ASK",
+            Self::Call => "CALL",
         }
     }
 
@@ -90,10 +107,20 @@ impl Method {
     /// What it does, as scopes and policies name it (RFC 9110, section 9.2.1: safe methods read).
     pub const fn verb(self) -> Verb {
         match self {
-            Self::Get | Self::Head => Verb::Read,
-            Self::Post => Verb::Insert,
+            Self::Get | Self::Head | Self::Ask => Verb::Read,
+            Self::Post | Self::Call => Verb::Insert,
             Self::Put | Self::Patch => Verb::Update,
             Self::Delete => Verb::Delete,
+        }
+    }
+}
+
+impl Method {
+    /// What kind of artifact has it.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Get | Self::Head | Self::Post | Self::Put | Self::Patch | Self::Delete => Kind::Http,
+            Self::Ask | Self::Call => Kind::Mcp,
         }
     }
 }
@@ -126,7 +153,7 @@ pub enum RequestError {
     #[error("the first line is a method, one space and a path, e.g. `GET /v1/charges?limit=3`")]
     Line,
     /// Another method.
-    #[error("the method is one of GET, HEAD, POST, PUT, PATCH, DELETE, in capitals")]
+    #[error("the method is one of GET, HEAD, POST, PUT, PATCH, DELETE (for a tool ASK, CALL), in capitals")]
     Method,
     /// A path or query that two readers could take differently.
     #[error("the path is not plain: {0}")]
@@ -137,6 +164,11 @@ pub enum RequestError {
     /// Too many headers.
     #[error("there are more than {HEADERS_MAX} headers")]
     Headers,
+    /// A call of a tool with more than its name and arguments.
+    #[error(
+        "a call is `CALL /name` (or `ASK /name`), an empty line and the arguments as a JSON object; names have letters, digits, `_`, `-`, `.`"
+    )]
+    Tool,
     /// A body where none belongs.
     #[error("a request that reads has no body")]
     Body,
@@ -162,10 +194,21 @@ pub fn read(text: &str) -> Result<Request<'_>, RequestError> {
         }
         headers.push(header);
     }
-    if method.verb() == Verb::Read && !body.is_empty() {
+    if method.kind() == Kind::Mcp {
+        let name = path.strip_prefix('/').unwrap_or_default();
+        if !is_tool(name) || query.is_some() || !headers.is_empty() {
+            return Err(RequestError::Tool);
+        }
+    } else if method.verb() == Verb::Read && !body.is_empty() {
         return Err(RequestError::Body);
     }
     Ok(Request { method, path, query, headers, body })
+}
+
+/// Whether text is a name of a tool that can be called.
+pub fn is_tool(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+    !name.is_empty() && name.len() <= 128 && name.bytes().all(plain)
 }
 
 /// Only characters that a target may have (RFC 3986, appendix A), and whole escapes.
@@ -269,6 +312,25 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_a_name_and_arguments() {
+        let call = read("CALL /create_issue\n\n{\"title\": \"x\"}").unwrap();
+        assert_eq!((call.method, call.path, call.body), (Method::Call, "/create_issue", "{\"title\": \"x\"}"));
+        assert_eq!(read("ASK /list.all-2").unwrap().method.kind(), Kind::Mcp);
+        for bad in [
+            "CALL /a/b\n\n{}",
+            "CALL /\n\n{}",
+            "CALL /a?b=c",
+            "CALL /a\nx: y\n\n{}",
+            "CALL /a%41",
+            "CALL a",
+            "CALL /a b",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(read(&format!("ASK /{}", "a".repeat(129))).is_err());
+    }
+
+    #[test]
     fn what_two_readers_could_take_differently_is_refused() {
         for bad in [
             "",
@@ -355,6 +417,7 @@ mod tests {
         for bad in ["", "v1", "/v1/a*", "/**/a", "/a?b", "/../a", "//", "/v1/***"] {
             assert!(!is_pattern(bad), "{bad}");
         }
+        assert_eq!(rule("CALL /*"), Some((Method::Call, "/*")));
         assert_eq!(rule("GET /v1/**"), Some((Method::Get, "/v1/**")));
         assert!(rule("TRACE /").is_none() && rule("GET v1").is_none());
     }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Carry, Catalog, Function, Relation};
-use crate::{Digest, Effect};
+use crate::catalog::{Carry, Catalog, Function, Relation, Tool};
+use crate::{Digest, Effect, Kind};
 
 /// Most lines of one object; a larger one is told by its digest alone.
 const LINES_MAX: usize = 200;
@@ -38,6 +38,11 @@ pub fn shapes(catalog: &Catalog, effect: &Effect) -> Shapes {
         if function.user_code && !is_own(&function.name) {
             out.insert(format!("function {}", function.name), function_lines(function));
         }
+    }
+    let called = effect.request.as_ref().filter(|_| effect.is_of(Kind::Mcp));
+    if let Some(name) = called.and_then(|request| request.path.strip_prefix('/')) {
+        let lines = catalog.tool(name).map_or_else(|| vec!["absent".to_owned()], tool_lines);
+        out.insert(format!("tool {name}"), lines);
     }
     out
 }
@@ -102,6 +107,21 @@ fn relation_lines(relation: &Relation, named: impl Fn(&str) -> bool) -> Vec<Stri
     }));
     if relation.row_security {
         lines.push("row-level security".to_owned());
+    }
+    bounded(lines)
+}
+
+fn tool_lines(tool: &Tool) -> Vec<String> {
+    let mut lines = vec![
+        format!("description {}", short(&tool.description)),
+        format!("arguments {}", short(&tool.input_schema)),
+        format!("definition {}", short(&tool.digest.to_string())),
+    ];
+    if tool.reads_only == Some(true) {
+        lines.push("says that it only reads".to_owned());
+    }
+    if tool.destroys == Some(true) {
+        lines.push("says that it destroys".to_owned());
     }
     bounded(lines)
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use artifact::bound::{self, Parameter};
-use artifact::{Digest, ProposalId, Timestamp, digest_words};
+use artifact::{Digest, Kind, ProposalId, Timestamp, digest_words};
 use intake::oauth::{Exchange, ExchangeError, Exchanged};
 use intake::{Door, Refused};
 use store::ProposalRow;
@@ -17,6 +17,7 @@ use wire::socket::{Registry, TargetView};
 use crate::convert::{finding_views, new_entry, status};
 use crate::hand_in::{Author, NotTaken, open_task};
 use crate::state::{Desk, DeskError};
+use crate::tools;
 
 impl From<DeskError> for Refused {
     fn from(error: DeskError) -> Self {
@@ -265,6 +266,9 @@ impl Door for Desk {
                 (!columns.is_empty()).then(|| RelationDescription { name: relation.name.clone(), columns })
             })
             .collect();
+        if found.registration.kind() == Kind::Mcp {
+            return Ok(tools::described(Self::summary(found, &task), &catalog, &found.registration, &task));
+        }
         let message =
             "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal.";
         Ok(TargetDescription { target: Self::summary(found, &task), relations, message: message.to_owned() })

@@ -28,6 +28,7 @@ mod shown;
 mod signin;
 mod state;
 mod tail;
+mod tools;
 
 pub use config::{ConfigError, DeskConfig};
 pub use hooks::{Hook, HookError, add_hook, hooks, remove_hook};

@@ -13,7 +13,10 @@ use nix::sys::signal::Signal;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
-use wire::target::{Address, Origin};
+use wire::origin::Origin;
+use wire::target::{Address, McpServer};
+
+use crate::mcp;
 
 /// What confines an executor on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,10 @@ const LOOKED_UP: [&str; 6] = [
     "/run/systemd/resolve",
 ];
 
+/// Where a system keeps its programs, their libraries and what they look up.
+const SYSTEM: [&str; 9] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt", "/etc", "/run/systemd/resolve", "/proc/self"];
+
 /// Open files.
 const FILES_MAX: u64 = 64;
 
@@ -44,8 +51,11 @@ pub(crate) fn first() {
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
     let _ = prctl::set_dumpable(false);
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX);
-    let _ = setrlimit(Resource::RLIMIT_AS, MEMORY_MAX, MEMORY_MAX);
+}
+
+/// Whether the connector starts a program of the registration.
+const fn starts(address: &Address) -> bool {
+    matches!(address, Address::Mcp { server: McpServer::Stdio { .. }, .. })
 }
 
 /// Whether this child may end by itself when the guard is gone, since it has something to take back; else it ends with the guard.
@@ -53,13 +63,28 @@ pub(crate) fn outlive(guard: bool) {
     let _ = prctl::set_pdeathsig(if guard { None } else { Some(Signal::SIGKILL) });
 }
 
-/// With the target known: only its files or its port, and no way to start another program.
+/// With the target known: only its files or its port, and no way to start another program than the registered one.
 ///
 /// Landlock is best effort, since older kernels lack it; no-new-privileges and seccomp are not.
 pub(crate) fn second(address: &Address) -> Result<Confinement, String> {
     prctl::set_no_new_privs().map_err(|error| format!("no-new-privileges cannot be set: {error}"))?;
-    let landlock = restrict_files(address).unwrap_or(false);
-    let program = filter().map_err(|error| format!("the system call filter cannot be built: {error}"))?;
+    // Runtimes of other languages reserve more memory than they use.
+    let files = if starts(address) { 8 * FILES_MAX } else { FILES_MAX };
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, files, files);
+    if !starts(address) {
+        let _ = setrlimit(Resource::RLIMIT_AS, MEMORY_MAX, MEMORY_MAX);
+    }
+    let place = if starts(address) {
+        Some(mcp::workplace().map_err(|error| format!("there is no folder for the program: {error}"))?)
+    } else {
+        None
+    };
+    let landlock = restrict_files(address, place).unwrap_or(false);
+    if starts(address) && !landlock {
+        return Err("this kernel cannot confine a program to its files (no Landlock)".to_owned());
+    }
+    let program =
+        filter(starts(address)).map_err(|error| format!("the system call filter cannot be built: {error}"))?;
     seccompiler::apply_filter(&program)
         .map_err(|error| format!("the system call filter cannot be installed: {error}"))?;
     Ok(Confinement { landlock, seccomp: true })
@@ -75,7 +100,7 @@ pub fn probe() -> Confinement {
     Confinement { landlock, seccomp: Path::new("/proc/sys/kernel/seccomp").exists() }
 }
 
-fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
+fn restrict_files(address: &Address, place: Option<&Path>) -> Result<bool, landlock::RulesetError> {
     let abi = ABI::V6;
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -96,7 +121,31 @@ fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
             let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
             allow(folder, AccessFs::from_all(abi) & !AccessFs::Execute)?;
         }
-        Address::Http { origin, ca_file, .. } => {
+        Address::Mcp { server: McpServer::Stdio { command, reads, writes, ports, .. }, .. } => {
+            let (run, write) = (AccessFs::from_read(abi), AccessFs::from_all(abi));
+            for path in SYSTEM.into_iter().map(Path::new).chain(reads.iter().map(Path::new)) {
+                allow(path, run)?;
+            }
+            if let Some(program) = command.first() {
+                allow(Path::new(program), AccessFs::ReadFile | AccessFs::Execute)?;
+            }
+            for path in writes {
+                allow(Path::new(path), write)?;
+            }
+            for device in ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"] {
+                allow(Path::new(device), AccessFs::ReadFile | AccessFs::WriteFile)?;
+            }
+            if let Some(place) = place {
+                allow(place, write)?;
+                // So that the folder can go when it is empty.
+                allow(place.parent().unwrap_or(place), AccessFs::RemoveDir.into())?;
+            }
+            for port in ports {
+                (&mut rules).add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+            }
+        }
+        Address::Http { origin, ca_file, .. }
+        | Address::Mcp { server: McpServer::Http { origin, ca_file, .. }, .. } => {
             for file in LOOKED_UP {
                 allow(Path::new(file), AccessFs::from_read(abi) & !AccessFs::Execute)?;
             }
@@ -126,11 +175,11 @@ fn restrict_files(address: &Address) -> Result<bool, landlock::RulesetError> {
     Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// Refuses what no connector needs: starting programs, tracing, mounting, modules, keys, listening.
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+/// Refuses what no connector needs: starting programs (but where the registration names one), tracing, mounting, modules, keys,
+/// listening.
+fn filter(starts: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+    let starting = [nix::libc::SYS_execve, nix::libc::SYS_execveat];
     let refused = [
-        nix::libc::SYS_execve,
-        nix::libc::SYS_execveat,
         nix::libc::SYS_ptrace,
         nix::libc::SYS_process_vm_readv,
         nix::libc::SYS_process_vm_writev,
@@ -160,7 +209,8 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         nix::libc::SYS_setuid,
         nix::libc::SYS_setgid,
     ];
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused.into_iter().map(|call| (call, vec![])).collect();
+    let refused = refused.into_iter().chain(starting.into_iter().filter(|_| !starts));
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused.map(|call| (call, vec![])).collect();
     // Sockets of other families than Unix, IPv4 and IPv6.
     let other = |family: i32| {
         SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(family.unsigned_abs()))

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use artifact::request::{self, Request};
 use aws_lc_rs::digest;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -27,16 +27,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wire::net::is_private;
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
-use wire::target::{Address, Origin};
+use wire::origin::Origin;
+use wire::target::Address;
 
 use crate::child::{Commit, Way, failed};
+use crate::secret::Secret;
 
 /// How long connecting may take, TLS included.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// Longest value of a header that is reported.
 const HEADER_MAX: usize = 8 * 1024;
-/// Shortest credential that is looked for in what comes back; a shorter one would be found everywhere.
-const CREDENTIAL_LEAST: usize = 6;
 
 /// Sends the request of the job once.
 pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
@@ -78,12 +78,12 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
     Ok(Report::Done { affected: 0, result: result(&head, body.as_deref(), &secret), elapsed_ms, undo: None })
 }
 
-fn late(detail: &str) -> Report {
+pub(crate) fn late(detail: &str) -> Report {
     failed(FailCode::TimedOut, detail)
 }
 
 /// Refuses what the signed effect or the registration does not name.
-fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> Result<(), Report> {
+pub(crate) fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> Result<(), Report> {
     let beyond = |detail: &str| Err(failed(FailCode::BeyondEffect, detail));
     let Some(signed) = &job.effect.request else { return beyond("the signed effect is not that of a request") };
     if signed.method != request.method.as_str() || signed.path != request.path || !job.effect.is_of(job.kind) {
@@ -94,73 +94,6 @@ fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> Result<(), R
         return beyond("the registration does not name this method and path");
     }
     Ok(())
-}
-
-/// The credential, and the forms in which it could come back.
-struct Secret {
-    value: Option<String>,
-    forms: Vec<String>,
-}
-
-impl Secret {
-    fn of(credential: &[u8]) -> Result<Self, Report> {
-        if credential.is_empty() {
-            return Ok(Self { value: None, forms: Vec::new() });
-        }
-        let plain = credential.iter().all(|b| (b' '..=b'~').contains(b));
-        let value = std::str::from_utf8(credential).ok().filter(|_| plain).map(str::to_owned);
-        let value = value.ok_or_else(|| failed(FailCode::LoginRefused, "the credential cannot stand in a header"))?;
-        let mut forms = Vec::new();
-        if value.len() >= CREDENTIAL_LEAST {
-            // With and without one byte before it, as in `user:secret`: Base64 of a text begins anew every three bytes.
-            for skip in 0..3 {
-                let shifted = [vec![b'x'; skip], credential.to_vec()].concat();
-                let whole = STANDARD_NO_PAD.encode(&shifted);
-                let from = (skip * 8).div_ceil(6);
-                let to = whole.len() - usize::from(shifted.len() % 3 != 0);
-                let inner = whole.get(from..to).unwrap_or_default().to_owned();
-                forms.push(inner.replace('+', "-").replace('/', "_"));
-                forms.push(inner);
-            }
-            for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
-                forms.push(engine.encode(credential));
-            }
-            let hex = |upper: bool| {
-                credential
-                    .iter()
-                    .map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") })
-                    .collect::<String>()
-            };
-            forms.extend([hex(false), hex(true)]);
-            // `whole`: every byte as an escape, which nobody needs to do and anybody may.
-            let escaped = |upper: bool, whole: bool| -> String {
-                let plain = |b: u8| !whole && (b.is_ascii_alphanumeric() || b"-._~".contains(&b));
-                let one = |b: &u8| match (plain(*b), upper) {
-                    (true, _) => char::from(*b).to_string(),
-                    (false, true) => format!("%{b:02X}"),
-                    (false, false) => format!("%{b:02x}"),
-                };
-                credential.iter().map(one).collect()
-            };
-            forms.extend(
-                [(true, true), (true, false), (false, true), (false, false)]
-                    .map(|(upper, whole)| escaped(upper, whole)),
-            );
-            forms.push(serde_json::to_string(&value).unwrap_or_default().trim_matches('"').to_owned());
-            forms.push(value.clone());
-            forms.retain(|form| form.len() >= CREDENTIAL_LEAST);
-            // The longest first, so that no part of one is left of another.
-            forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-            forms.dedup();
-        }
-        Ok(Self { value: Some(value), forms })
-    }
-
-    /// The text without the credential in any of its forms.
-    fn out_of(&self, text: &str) -> String {
-        let found = self.forms.iter().filter(|form| text.contains(form.as_str()));
-        found.fold(text.to_owned(), |text, form| text.replace(form.as_str(), "[credential]"))
-    }
 }
 
 /// The request as hyper sends it: what stands in the artifact, in its order, and what is added.
@@ -211,11 +144,11 @@ fn ready(
 }
 
 /// A connection on which nothing of the request has left yet.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Connects, and has the host prove its name where TLS is used.
-async fn meet(origin: &Origin, private: bool, ca_file: Option<&str>) -> Result<Box<dyn Stream>, Report> {
+pub(crate) async fn meet(origin: &Origin, private: bool, ca_file: Option<&str>) -> Result<Box<dyn Stream>, Report> {
     if !origin.secure {
         return Ok(Box::new(connect(origin, private).await?));
     }
@@ -316,35 +249,4 @@ fn result(head: &hyper::http::response::Parts, body: Option<&[u8]>, secret: &Sec
     ];
     let columns = cells.iter().map(|(name, _)| ResultColumn { name: (*name).to_owned(), origin: None }).collect();
     ResultSet { columns, rows: vec![cells.into_iter().map(|(_, cell)| cell).collect()], total_rows: 1 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credential_is_taken_out_in_every_form() {
-        let secret = Secret::of(b"sk_live_4eC39HqLyjWDarj\"t/").unwrap();
-        let value = "sk_live_4eC39HqLyjWDarj\"t/";
-        let hex: String = value.bytes().map(|b| format!("{b:02X}")).collect();
-        let all = [
-            value.to_owned(),
-            STANDARD.encode(value),
-            URL_SAFE_NO_PAD.encode(value),
-            STANDARD.encode(format!("user:{value}")),
-            STANDARD.encode(format!("u:{value}")),
-            STANDARD.encode(format!("us:{value}\n")),
-            hex.to_lowercase(),
-            hex,
-            "sk_live_4eC39HqLyjWDarj%22t%2F".to_owned(),
-            value.bytes().map(|b| format!("%{b:02x}")).collect(),
-            "sk_live_4eC39HqLyjWDarj\\\"t/".to_owned(),
-        ];
-        for text in all {
-            let out = secret.out_of(&format!("before {text} after"));
-            assert!(out.contains("[credential]"), "{text} -> {out}");
-            assert!(!out.contains("4eC39HqLyjWDarj") && !out.contains(&text), "{text} -> {out}");
-        }
-        assert_eq!(secret.out_of("nothing of it"), "nothing of it");
-    }
 }

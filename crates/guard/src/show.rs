@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use artifact::{Digest, Effect, digest_words, visible};
-use wire::target::{Address, Registration, Rights};
+use wire::target::{Address, McpServer, Registration, Rights};
 
 /// Renders a proposal.
 pub(crate) fn render(
@@ -24,6 +24,14 @@ pub(crate) fn render(
         Some(t) => {
             let place = match &t.address {
                 Address::Sqlite { path } => format!("SQLite file {path}"),
+                Address::Mcp { server: McpServer::Stdio { command, credential_variable, .. }, .. } => {
+                    let with = credential_variable.as_ref().map(|name| format!(", credential in {name}"));
+                    format!("MCP server {}{}", command.join(" "), with.unwrap_or_default())
+                }
+                Address::Mcp { server: McpServer::Http { origin, path, credential_header, .. }, .. } => {
+                    let with = credential_header.as_ref().map(|name| format!(", credential in {name}"));
+                    format!("MCP server {origin}{path}{}", with.unwrap_or_default())
+                }
                 Address::Http { origin, credential_header, .. } => {
                     let with =
                         credential_header.as_ref().map(|name| format!(", credential in {name}")).unwrap_or_default();

@@ -17,7 +17,8 @@ pub(crate) struct Check {
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,40}$"))]
     target: String,
     /// The exact artifact: one SQL statement; or, for a target of kind `http`, a request without address and credential: a line like
-    /// `POST /v1/refunds`, headers with names in lower case, an empty line, the body. At most 1 MiB.
+    /// `POST /v1/refunds`, headers with names in lower case, an empty line, the body; or, for a target of kind `mcp`, a call of a tool: a line like
+    /// `CALL /create_issue` (`ASK` for a tool that only reads), an empty line, the arguments as a JSON object. At most 1 MiB.
     #[schemars(length(min = 1, max = 1_048_576))]
     body: String,
     /// Values of the statement's parameters, in order: `$1`, `$2` to PostgreSQL, `?` to the others.
@@ -62,7 +63,8 @@ pub(crate) struct Propose {
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,40}$"))]
     target: String,
     /// The exact artifact: one SQL statement; or, for a target of kind `http`, a request without address and credential: a line like
-    /// `POST /v1/refunds`, headers with names in lower case, an empty line, the body. At most 1 MiB.
+    /// `POST /v1/refunds`, headers with names in lower case, an empty line, the body; or, for a target of kind `mcp`, a call of a tool: a line like
+    /// `CALL /create_issue` (`ASK` for a tool that only reads), an empty line, the arguments as a JSON object. At most 1 MiB.
     #[schemars(length(min = 1, max = 1_048_576))]
     body: String,
     /// Values of the statement's parameters, in order: `$1`, `$2` to PostgreSQL, `?` to the others.
@@ -224,7 +226,7 @@ pub(crate) struct Effect {
     commits_itself: bool,
     /// Rows changed, where learned.
     rows: Option<Rows>,
-    /// The request that is sent; only for targets of kind `http`.
+    /// The request that is sent; only for targets of kind `http` and `mcp`.
     #[schemars(skip_serializing_if = "Option::is_none")]
     request: Option<RequestUse>,
     /// True if the run has all rights of the target's login, since that login may not mint a narrower one.

@@ -2,10 +2,11 @@
 //!
 //! INVARIANT (INV4): nothing here reads `purpose`. The agent's words cannot change a fact, its order or its tone.
 
+use artifact::Kind;
 use artifact::effect::{Grade, RelationUse, Verb};
 use wire::api::{FindingView, Status};
 use wire::people::{ReviewView, Risk};
-use wire::target::{Address, Registration};
+use wire::target::{Address, McpServer, Registration};
 
 use crate::text::{clock, counted, grouped};
 
@@ -151,6 +152,8 @@ pub(crate) fn place(registration: &Registration) -> String {
             format!("{database} at {host}:{port}")
         }
         Address::Http { origin, .. } => origin.clone(),
+        Address::Mcp { server: McpServer::Http { origin, path, .. }, .. } => format!("{origin}{path}"),
+        Address::Mcp { server: McpServer::Stdio { command, .. }, .. } => command.join(" "),
     }
 }
 
@@ -215,7 +218,8 @@ pub(crate) fn effect_notes(view: &ReviewView) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(request) = &view.effect.request {
         notes.push(format!("{} {}", request.method, request.path));
-        for (of, names) in [("query", &request.query), ("body", &request.body)] {
+        let of_body = if view.kind == Kind::Mcp.as_str() { "arguments" } else { "body" };
+        for (of, names) in [("query", &request.query), (of_body, &request.body)] {
             if !names.is_empty() {
                 notes.push(format!("{of}: {}", names.join(", ")));
             }
@@ -238,6 +242,15 @@ pub(crate) fn effect_notes(view: &ReviewView) -> Vec<String> {
         );
     }
     notes
+}
+
+/// What the bytes are, as a heading.
+pub(crate) fn exact_title(view: &ReviewView) -> &'static str {
+    match &view.effect.request {
+        None => "Exact statement",
+        Some(_) if view.kind == Kind::Mcp.as_str() => "Exact call",
+        Some(_) => "Exact request",
+    }
 }
 
 /// What is known about the bytes as such.

@@ -230,7 +230,7 @@ impl Form {
             | TargetAddress::Mariadb { rights: Rights::MintedIfPossible, login, .. } => {
                 format!("minted for the run if {login} may, else {login}")
             }
-            TargetAddress::Http { .. } => "the gateway".to_owned(),
+            TargetAddress::Http { .. } | TargetAddress::Mcp { .. } => "the gateway".to_owned(),
             TargetAddress::Mariadb { rights: Rights::Minted, .. } => "a user minted for the run".to_owned(),
             TargetAddress::Postgresql { login, .. } | TargetAddress::Mariadb { login, .. } => login.clone(),
         };

@@ -20,8 +20,8 @@ use wire::api::{Check, Given, Propose};
 use wire::people::GrantRequest;
 
 use crate::commands::agent::Pass;
-use crate::commands::grant::TargetAdd;
 use crate::commands::review::Part;
+use crate::commands::target::TargetAdd;
 use crate::commands::webhook::WebhookCommand;
 use crate::commands::{agent, audit, connect, doctor, grant, policy, review, roles, webhook};
 use crate::home::Home;
@@ -503,7 +503,7 @@ async fn run(cli: Cli) -> Result<()> {
             let text = connect::with_pass(&host, &pass)?;
             terminal.print(&text, || text.clone())
         }
-        Command::Target(TargetCommand::Add(add)) => grant::target_add(&terminal, *add).await,
+        Command::Target(TargetCommand::Add(add)) => commands::target::target_add(&terminal, *add).await,
         Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,
         Command::Task(TaskCommand::New {
             title,

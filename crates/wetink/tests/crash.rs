@@ -54,7 +54,10 @@ fn kill_at_any_point() {
     let mut scene = Scene::new();
     let path = match &scene.registration.address {
         Address::Sqlite { path } => path.clone(),
-        Address::Postgresql { .. } | Address::Mariadb { .. } | Address::Http { .. } => panic!("SQLite"),
+        Address::Postgresql { .. }
+        | Address::Mariadb { .. }
+        | Address::Http { .. }
+        | wire::target::Address::Mcp { .. } => panic!("SQLite"),
     };
     let marks = || {
         let db = rusqlite::Connection::open(&path).unwrap();

@@ -11,6 +11,7 @@ pub mod api;
 pub mod frame;
 pub mod net;
 pub mod order;
+pub mod origin;
 pub mod people;
 mod refusal;
 pub mod socket;

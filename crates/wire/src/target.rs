@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use artifact::{Digest, Effect, Kind, canonical};
 use serde::{Deserialize, Serialize};
 
+use crate::origin::Origin;
+
 /// A registered target. Its fingerprint (SHA-256 of the canonical JSON) stands in every approval statement, so a target
 /// that is registered anew makes older approvals void.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,13 @@ pub enum Address {
         /// Extra root certificate, absolute path of a PEM file.
         ca_file: Option<String>,
     },
+    /// An MCP server: a program that the executor starts for each run, or one that is reached over HTTP.
+    Mcp {
+        /// Which.
+        server: McpServer,
+        /// Tools that may be called: `ASK /name` those that only read, `CALL /name` the others, or `CALL /*`.
+        requests: Vec<String>,
+    },
     /// A service that takes HTTP requests.
     Http {
         /// Scheme, host and maybe port: `https://api.example`; `http` on this machine only. Requests name the path.
@@ -118,60 +127,38 @@ pub enum Address {
     },
 }
 
-/// Where requests go, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// TLS or not.
-    pub secure: bool,
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// As the `Host` header names it.
-    pub authority: String,
-}
-
-impl Origin {
-    /// Reads `https://host[:port]`, or `http://` on this machine; nothing before and behind it.
-    pub fn read(origin: &str) -> Option<Self> {
-        let (secure, authority) = match origin.split_once("://")? {
-            ("https", authority) => (true, authority),
-            ("http", authority) => (false, authority),
-            _ => return None,
-        };
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
-            let (host, port) = rest.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, port.strip_prefix(':').map_or_else(|| port.is_empty().then_some(None), |port| Some(Some(port)))?)
-        } else {
-            let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
-            if host.is_empty() || !host.bytes().all(plain) || host.starts_with(['-', '.']) || host.ends_with('.') {
-                return None;
-            }
-            (host, port)
-        };
-        let port = match port {
-            Some(text) => text.parse::<u16>().ok().filter(|port| *port > 0 && port.to_string() == text)?,
-            None => {
-                if secure {
-                    443
-                } else {
-                    80
-                }
-            }
-        };
-        let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        // Numbers in other spellings (octal, one number for all) mean different hosts to different readers.
-        let number = host.split('.').next_back().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_digit()));
-        let odd = number && host.parse::<std::net::Ipv4Addr>().is_err();
-        (!odd && (secure || here)).then(|| Self {
-            secure,
-            host: host.to_owned(),
-            port,
-            authority: authority.to_owned(),
-        })
-    }
+/// How an MCP server is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "transport", rename_all = "snake_case", deny_unknown_fields)]
+pub enum McpServer {
+    /// Standard input and output of a program.
+    Stdio {
+        /// The program's absolute path and its arguments.
+        command: Vec<String>,
+        /// Folders and files besides the system's that it may read and run, absolute.
+        reads: Vec<String>,
+        /// Folders and files that it may also write, absolute.
+        writes: Vec<String>,
+        /// TCP ports that it may connect to.
+        ports: Vec<u16>,
+        /// Variable of its environment that the credential goes into.
+        credential_variable: Option<String>,
+    },
+    /// Streamable HTTP.
+    Http {
+        /// `https://mcp.example`; `http` on this machine only.
+        origin: String,
+        /// Path of its endpoint, e.g. `/mcp`.
+        path: String,
+        /// Header that the credential goes into, lower case.
+        credential_header: Option<String>,
+        /// What stands before the credential in that header.
+        credential_prefix: String,
+        /// True: the host may have a private address.
+        private: bool,
+        /// Extra root certificate, absolute path of a PEM file.
+        ca_file: Option<String>,
+    },
 }
 
 /// With which rights a run meets a database.
@@ -230,6 +217,58 @@ fn server(host: &str, port: u16, tls: Tls, ca_file: Option<&str>) -> Result<(), 
     if tls == Tls::Disable && !local { Err(RegistrationError::PlainText(host.to_owned())) } else { Ok(()) }
 }
 
+/// What may be sent or called: one rule at least, all of the target's kind.
+fn named(requests: &[String], kind: Kind) -> Result<(), RegistrationError> {
+    let usable = |rule: &String| artifact::request::rule(rule).is_some_and(|(method, _)| method.kind() == kind);
+    let count = (1..=200).contains(&requests.len());
+    if count && requests.iter().all(usable) { Ok(()) } else { Err(RegistrationError::Text("request")) }
+}
+
+/// How a service is reached, and how it is shown the credential.
+fn service(origin: &str, header: Option<&str>, prefix: &str, ca_file: Option<&str>) -> Result<(), RegistrationError> {
+    Origin::read(origin).ok_or(RegistrationError::Text("origin"))?;
+    let token = |name: &str| {
+        name.len() <= 100
+            && !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+    };
+    let framing = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+    if header.is_some_and(|name| !token(name) || framing.contains(&name)) {
+        return Err(RegistrationError::Text("credential header"));
+    }
+    if prefix.len() > 40 || !prefix.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Err(RegistrationError::Text("credential prefix"));
+    }
+    match ca_file {
+        Some(file) if !file.starts_with('/') => Err(RegistrationError::Path(file.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// A program with its arguments, none of which hides anything.
+fn program(command: &[String], variable: Option<&str>) -> Result<(), RegistrationError> {
+    let hides = |part: &String| part.len() > 1_000 || part.contains('\n') || part.chars().any(artifact::has_hidden);
+    match command.first() {
+        Some(path) if path.starts_with('/') => {}
+        path => return Err(RegistrationError::Path(path.cloned().unwrap_or_default())),
+    }
+    if command.len() > 50 || command.iter().any(hides) {
+        return Err(RegistrationError::Text("command"));
+    }
+    let word = |name: &str| {
+        (1..=100).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    };
+    // What these say decides which code a program loads.
+    let loads = |name: &str| name.starts_with("LD_") || name.starts_with("NODE_") || name.starts_with("PYTHON");
+    match variable {
+        Some(name) if !word(name) || loads(name) || ["PATH", "HOME"].contains(&name) => {
+            Err(RegistrationError::Text("credential variable"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Registration {
     /// Most rows any run may return.
     pub const RESULT_ROWS_LIMIT: u64 = 10_000;
@@ -282,27 +321,33 @@ impl Registration {
                 server(host, *port, *tls, ca_file.as_deref())
             }
             Address::Http { origin, requests, credential_header, credential_prefix, private: _, ca_file } => {
+                named(requests, Kind::Http)?;
                 text("origin", origin)?;
-                Origin::read(origin).ok_or(RegistrationError::Text("origin"))?;
-                let unusable = requests.is_empty() || requests.len() > 200;
-                if unusable || requests.iter().any(|rule| artifact::request::rule(rule).is_none()) {
-                    return Err(RegistrationError::Text("request"));
-                }
-                let token = |name: &String| {
-                    name.len() <= 100
-                        && !name.is_empty()
-                        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
-                };
-                let framing = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
-                if credential_header.as_ref().is_some_and(|name| !token(name) || framing.contains(&name.as_str())) {
-                    return Err(RegistrationError::Text("credential header"));
-                }
-                if credential_prefix.len() > 40 || !credential_prefix.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-                    return Err(RegistrationError::Text("credential prefix"));
-                }
-                match ca_file {
-                    Some(file) if !file.starts_with('/') => Err(RegistrationError::Path(file.clone())),
-                    _ => Ok(()),
+                service(origin, credential_header.as_deref(), credential_prefix, ca_file.as_deref())
+            }
+            Address::Mcp { server, requests } => {
+                named(requests, Kind::Mcp)?;
+                match server {
+                    McpServer::Http { origin, path, credential_header, credential_prefix, private: _, ca_file } => {
+                        text("origin", origin)?;
+                        if path.contains('*') || !artifact::request::is_pattern(path) {
+                            return Err(RegistrationError::Text("path of the MCP server"));
+                        }
+                        service(origin, credential_header.as_deref(), credential_prefix, ca_file.as_deref())
+                    }
+                    McpServer::Stdio { command, reads, writes, ports, credential_variable } => {
+                        program(command, credential_variable.as_deref())?;
+                        if reads.len() + writes.len() + ports.len() > 50 {
+                            return Err(RegistrationError::Limit("paths and ports of the program", 50));
+                        }
+                        for path in reads.iter().chain(writes) {
+                            text("path", path)?;
+                            if !path.starts_with('/') {
+                                return Err(RegistrationError::Path(path.clone()));
+                            }
+                        }
+                        Ok(())
+                    }
                 }
             }
             Address::Mariadb { host, port, database, login, tls, ca_file, rights: _ } => {
@@ -321,13 +366,14 @@ impl Registration {
             Address::Postgresql { .. } => Kind::SqlPostgresql,
             Address::Mariadb { .. } => Kind::SqlMariadb,
             Address::Http { .. } => Kind::Http,
+            Address::Mcp { .. } => Kind::Mcp,
         }
     }
 
     /// With which rights a run meets the target; none for targets without logins.
     pub const fn rights(&self) -> Option<Rights> {
         match &self.address {
-            Address::Sqlite { .. } | Address::Http { .. } => None,
+            Address::Sqlite { .. } | Address::Http { .. } | Address::Mcp { .. } => None,
             Address::Postgresql { rights, .. } | Address::Mariadb { rights, .. } => Some(*rights),
         }
     }
@@ -347,7 +393,7 @@ impl Registration {
     /// Methods and patterns of paths that may be sent; none for targets that take no requests.
     pub fn requests(&self) -> &[String] {
         match &self.address {
-            Address::Http { requests, .. } => requests,
+            Address::Http { requests, .. } | Address::Mcp { requests, .. } => requests,
             _ => &[],
         }
     }

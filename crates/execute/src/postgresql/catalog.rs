@@ -134,7 +134,7 @@ pub(crate) async fn read(target: &Registration, credential: &[u8]) -> Result<Cat
     } else {
         None
     };
-    let mut catalog = Catalog { version, mints, search_path, relations, functions, operators, ddl: Vec::new() };
+    let mut catalog = Catalog { version, mints, search_path, relations, functions, operators, ..Catalog::default() };
     catalog.sort();
     Ok(catalog)
 }

@@ -8,7 +8,9 @@ use wire::people::{Person, ReviewView, Risk};
 
 use super::{At, Signing, environment_chip, moment_full, page, risk_chip, signing};
 use crate::facts::origin_word;
-use crate::facts::{Facts, Tone, byte_facts, effect_line, effect_notes, facts, finding_place, status_words};
+use crate::facts::{
+    Facts, Tone, byte_facts, effect_line, effect_notes, exact_title, facts, finding_place, status_words,
+};
 use crate::input::{SENTENCE_MAX, exact};
 use crate::people::Passkeys;
 use crate::text::{clock, counted, cut, marked, marked_lines};
@@ -96,7 +98,7 @@ fn bytes(view: &ReviewView, hide_words: bool) -> Markup {
     html! {
         section.card.bytes aria-labelledby="bytes-title" data-artifact=(exact(&view.artifact)) {
             div.bar {
-                h2 #bytes-title { @if view.effect.request.is_some() { "Exact request" } @else { "Exact statement" } }
+                h2 #bytes-title { (exact_title(view)) }
                 p.dim { (view.kind) " · " (byte_facts(&view.artifact)) }
             }
             div.code tabindex="0" role="region" aria-label="The bytes, line by line" data-code {

@@ -9,4 +9,5 @@ pub(crate) mod grant;
 pub(crate) mod policy;
 pub(crate) mod review;
 pub(crate) mod roles;
+pub(crate) mod target;
 pub(crate) mod webhook;

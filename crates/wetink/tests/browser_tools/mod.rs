@@ -21,6 +21,12 @@ fn chromium() -> PathBuf {
     found.next().expect("Chromium is missing; `cargo xtask setup` installs it")
 }
 
+/// Where npm's packages are.
+pub fn packages() -> PathBuf {
+    let npm = std::env::var_os("WETINK_NPM").map_or_else(|| target().join("npm"), PathBuf::from);
+    npm.join("node_modules").canonicalize().expect("npm's packages are missing; `cargo xtask setup` brings them")
+}
+
 /// Runs a script of this crate's with everything it needs in its environment.
 pub fn node(script: &str) -> Command {
     let npm = std::env::var_os("WETINK_NPM").map_or_else(|| target().join("npm"), PathBuf::from);
