@@ -15,7 +15,7 @@ use wire::people::{
     Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant,
     ToSign,
 };
-use wire::socket::{Answer, Proposed, Refused, Request};
+use wire::socket::{Answer, Outcome, Proposed, Refused, Request};
 
 use crate::convert::new_entry;
 use crate::hand_in::{Author, NotTaken};
@@ -249,6 +249,11 @@ impl People for Desk {
             if joined && matches!(answer, Err(LinkError::Refused { code: Refused::NotApproved, .. })) {
                 // A signature from before may not hold any more, since its key was revoked. This one then begins anew.
                 answer = self.inner.link.ask(&alone).await;
+            }
+            // What is handed in again is held against the target as it is now. Whatever went wrong there, the schema may be why.
+            if !matches!(&answer, Ok(Answer::Ran { outcome: Outcome::Held { .. }, .. } | Answer::Countersigned { .. }))
+            {
+                self.forget_catalog(&row.target).await;
             }
             match answer.map_err(DeskError::from)? {
                 Answer::Ran { .. } => {}

@@ -130,7 +130,9 @@ impl Desk {
         Ok(found.filter(|found| found.created_at <= row.created_at).map(|found| {
             let mut differs = lifecycle::differences(row.kind, &found.artifact, &row.artifact);
             differs.truncate(50);
-            Sibling { proposal: found.id, at: found.created_at, affected: found.affected, differs }
+            let mut changed = artifact::drift(&found.effect.shapes, &row.effect.shapes);
+            changed.truncate(50);
+            Sibling { proposal: found.id, at: found.created_at, affected: found.affected, differs, changed }
         }))
     }
 }

@@ -203,6 +203,17 @@ impl Desk {
         Ok(catalog)
     }
 
+    /// Reads the schema anew when it is asked for next.
+    pub(crate) async fn forget_catalog(&self, target: &str) {
+        let slot = {
+            let catalogs = self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
+            catalogs.get(target).map(Arc::clone)
+        };
+        if let Some(slot) = slot {
+            *slot.read.lock().await = None;
+        }
+    }
+
     /// One decision at a time about this proposal. Taken before any other lock.
     pub(crate) async fn lock(&self, id: ProposalId) -> MutexGuard<'_, ()> {
         self.inner.decisions.of(&id).await

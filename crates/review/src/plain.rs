@@ -60,6 +60,7 @@ pub fn plain(view: &ReviewView) -> String {
         let rows = sibling.affected.map(|rows| format!(", which changed {rows}")).unwrap_or_default();
         let mut lines = vec![format!("{}{rows}", sibling.proposal)];
         lines.extend(sibling.differs.iter().map(|(then, now)| format!("{then} -> {now}")));
+        lines.extend(sibling.changed.iter().map(|line| format!("since then: {line}")));
         section(&mut out, "LIKE ONE SIGNED BEFORE", &lines);
     }
     out.push_str("\nEFFECT (the signature covers it)\n");

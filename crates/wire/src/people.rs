@@ -146,6 +146,8 @@ pub struct Sibling {
     pub affected: Option<u64>,
     /// Constants that differ, then and now; an empty one is not there. At most 50.
     pub differs: Vec<(String, String)>,
+    /// How what it touches looks otherwise than then, a table, a function or a tool, a line each. At most 50.
+    pub changed: Vec<String>,
 }
 
 /// Rows before and after, from a trial that was rolled back.

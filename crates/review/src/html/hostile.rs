@@ -140,6 +140,7 @@ fn held_as(status: Status, risk: Risk, text: &str) -> ReviewView {
             at: Timestamp::from_millis(0),
             affected: Some(1),
             differs: vec![(own(), own())],
+            changed: vec![own()],
         }),
         reason: Some(own()),
         released: Some(own()),

@@ -226,6 +226,10 @@ fn sibling(view: &ReviewView, now: Timestamp) -> Markup {
                 h2 #sibling-title { "Like one signed before" }
                 p { a href={ "/r/" (sibling.proposal) } { (sibling.proposal) } " of " (moment_full(sibling.at, now))
                     @if let Some(rows) = sibling.affected { ", which changed " (counted(rows, "row", "rows")) } "." }
+                @if !sibling.changed.is_empty() {
+                    p.warn { "What it touches has changed since then:" }
+                    ul.plain { @for line in &sibling.changed { li.mono { (marked(cut(line, CONSTANT_MAX).0)) } } }
+                }
                 @if sibling.differs.is_empty() { p { "The same constants." } }
                 @else {
                     ul.plain {

@@ -22,6 +22,7 @@ fn chromium() -> PathBuf {
 }
 
 /// Where npm's packages are.
+#[allow(dead_code, reason = "each test program uses its own part")]
 pub fn packages() -> PathBuf {
     let npm = std::env::var_os("WETINK_NPM").map_or_else(|| target().join("npm"), PathBuf::from);
     npm.join("node_modules").canonicalize().expect("npm's packages are missing; `cargo xtask setup` brings them")
