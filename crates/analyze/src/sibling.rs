@@ -60,7 +60,10 @@ fn sent(text: &str) -> Vec<(String, String)> {
     let path = line.split(' ').nth(1).and_then(|target| target.split('?').next()).unwrap_or_default();
     let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
     let values = crate::http::values(text).into_iter().skip(segments);
-    values.map(|value| (value.name, value.text)).collect()
+    let mut values: Vec<_> = values.map(|value| (value.name, value.text)).collect();
+    // Stable: values of one name, as of a list, stay in their order.
+    values.sort_by(|a, b| a.0.cmp(&b.0));
+    values
 }
 
 /// Values of parameters first, as they stand in the text, then the constants.

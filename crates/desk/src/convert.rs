@@ -64,3 +64,18 @@ pub(crate) fn finding_views(findings: &[serde_json::Value]) -> Vec<FindingView> 
         })
         .collect()
 }
+
+/// A signal as people and receivers get it.
+pub(crate) fn signal_view(row: store::SignalRow) -> wire::people::SignalView {
+    wire::people::SignalView {
+        index: row.index,
+        signal: row.kind,
+        at: row.at,
+        agent: row.agent,
+        person: row.person,
+        task: row.task,
+        target: row.target,
+        proposal: row.proposal.and_then(|id| id.parse().ok()),
+        sentence: row.sentence,
+    }
+}

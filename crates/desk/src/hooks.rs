@@ -18,8 +18,10 @@ use lifecycle::{Ending, Event};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wire::api::Status;
+use wire::people::SignalView;
 use wire::socket::{Answer, Request};
 
+use crate::convert::signal_view;
 use crate::state::{Desk, DeskError};
 use send::Sender;
 
@@ -45,6 +47,28 @@ pub struct Hook {
     /// Certificates that the receiver's chain may end at besides the usual ones, a PEM file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// In which form it is told.
+    #[serde(default, skip_serializing_if = "Form::is_standard")]
+    pub form: Form,
+}
+
+/// In which form a receiver is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Standard Webhooks: facts, signed.
+    #[default]
+    Standard,
+    /// An incoming webhook of Slack, Mattermost and the like: one line with a link, and nothing to press. Whoever knows the
+    /// address can write there, so it is a secret.
+    Slack,
+}
+
+impl Form {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls takes a reference")]
+    fn is_standard(&self) -> bool {
+        *self == Self::Standard
+    }
 }
 
 impl std::fmt::Debug for Hook {
@@ -99,7 +123,7 @@ pub fn hooks(file: &Path) -> Result<Vec<Hook>, HookError> {
 }
 
 /// Adds a receiver and gives the secret it verifies with, which is shown this once.
-pub fn add_hook(file: &Path, url: &str, ca_file: Option<PathBuf>) -> Result<String, HookError> {
+pub fn add_hook(file: &Path, url: &str, ca_file: Option<PathBuf>, form: Form) -> Result<String, HookError> {
     let mut list = hooks(file)?;
     if list.iter().any(|hook| hook.url == url) {
         return Err(HookError::Listed("already"));
@@ -110,7 +134,7 @@ pub fn add_hook(file: &Path, url: &str, ca_file: Option<PathBuf>) -> Result<Stri
     let mut raw = [0; 32];
     aws_lc_rs::rand::fill(&mut raw).map_err(|_| HookError::Secret)?;
     let secret = format!("whsec_{}", STANDARD.encode(raw));
-    let hook = Hook { url: url.to_owned(), secret: secret.clone(), ca_file };
+    let hook = Hook { url: url.to_owned(), secret: secret.clone(), ca_file, form };
     Sender::new(&hook)?;
     list.push(hook);
     write(file, list)?;
@@ -175,9 +199,22 @@ async fn next(desk: &Desk, sender: &Sender, place: &Place) -> Result<(), DeskErr
     let Answer::Entries { from: first, entries } = desk.inner.link.ask(&request).await? else {
         return Err(crate::link::LinkError::Protocol.into());
     };
+    // Signals are drawn by the view, which may be a moment behind the log.
+    desk.applied(first + entries.len() as u64).await?;
+    let people_url = &desk.inner.config.people_url;
     for (logged, index) in entries.iter().zip(first..) {
-        if let Some(body) = message(&logged.entry, &desk.inner.config.people_url) {
-            deliver(sender, index, &body).await;
+        let mut told = false;
+        if let Some(message) = message(&logged.entry, people_url) {
+            deliver(sender, &sender.id(&index.to_string()), &message).await;
+            told = true;
+        }
+        for row in desk.view(move |store| store.signals_of(index)).await? {
+            let signal = signal_view(row);
+            let id = sender.id(&format!("{index} {}", signal.signal));
+            deliver(sender, &id, &alert(&signal, people_url)).await;
+            told = true;
+        }
+        if told {
             place.write(index + 1);
         }
     }
@@ -188,11 +225,10 @@ async fn next(desk: &Desk, sender: &Sender, place: &Place) -> Result<(), DeskErr
 }
 
 /// Until it is taken, or a day has passed.
-async fn deliver(sender: &Sender, index: u64, body: &str) {
-    let id = sender.id(index);
+async fn deliver(sender: &Sender, id: &str, message: &Message) {
     let began = tokio::time::Instant::now();
     let mut pause = PAUSES.0;
-    while let Err(why) = sender.send(&id, Timestamp::now(), body).await {
+    while let Err(why) = sender.send(id, Timestamp::now(), message).await {
         if began.elapsed() > GIVEN_UP {
             tracing::warn!(%id, why, "a webhook was given up");
             return;
@@ -202,8 +238,38 @@ async fn deliver(sender: &Sender, index: u64, body: &str) {
     }
 }
 
+/// What is told, in the two forms that receivers take.
+pub(crate) struct Message {
+    /// Facts, JSON.
+    pub(crate) facts: String,
+    /// One line and a link, for people.
+    pub(crate) line: String,
+}
+
+/// What is told of a signal.
+fn alert(signal: &SignalView, people_url: &str) -> Message {
+    let link =
+        signal.proposal.as_ref().map_or_else(|| format!("{people_url}/alerts"), |id| format!("{people_url}/r/{id}"));
+    let facts = json!({
+        "type": "signal.raised",
+        "timestamp": signal.at,
+        "data": {
+            "signal": signal.signal,
+            "agent": signal.agent,
+            "person": signal.person,
+            "task": signal.task,
+            "target": signal.target,
+            "proposal_id": signal.proposal,
+            "review_url": link,
+        },
+    });
+    // The signal's own words name tables and paths that an agent chose; they stay here.
+    let line = format!("{} at {}: {}. {link}", signal.agent, signal.target, signal.signal);
+    Message { facts: facts.to_string(), line }
+}
+
 /// What is told of an entry; none if no proposal changed its state by it.
-fn message(entry: &str, people_url: &str) -> Option<String> {
+fn message(entry: &str, people_url: &str) -> Option<Message> {
     let entry = Entry::parse(entry.as_bytes()).ok()?;
     let status = status_after(Event::of_entry(&entry)?)?;
     let proposal = entry.proposal.as_deref()?;
@@ -219,7 +285,9 @@ fn message(entry: &str, people_url: &str) -> Option<String> {
             "review_url": format!("{people_url}/r/{proposal}"),
         },
     });
-    Some(body.to_string())
+    let target = entry.target.as_deref().unwrap_or_default();
+    let line = format!("{proposal} at {target} is {}. {people_url}/r/{proposal}", status.as_str());
+    Some(Message { facts: body.to_string(), line })
 }
 
 /// Where a proposal stands after an event that moved it on.
@@ -275,21 +343,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("webhooks.toml");
         assert_eq!(hooks(&file).unwrap(), []);
-        let secret = add_hook(&file, "http://127.0.0.1:9/a", None).unwrap();
+        let secret = add_hook(&file, "http://127.0.0.1:9/a", None, Form::Standard).unwrap();
         assert!(secret.starts_with("whsec_") && secret.len() > 40);
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         assert!(!format!("{:?}", hooks(&file).unwrap()).contains("whsec"));
-        assert!(matches!(add_hook(&file, "http://127.0.0.1:9/a", None), Err(HookError::Listed("already"))));
+        assert!(matches!(
+            add_hook(&file, "http://127.0.0.1:9/a", None, Form::Standard),
+            Err(HookError::Listed("already"))
+        ));
         for bad in
             ["http://example.com/", "ftp://127.0.0.1/", "https://a@example.com/", "", "https://", "http://10.0.0.1/x"]
         {
-            assert!(matches!(add_hook(&file, bad, None), Err(HookError::Address(_))), "{bad}");
+            assert!(matches!(add_hook(&file, bad, None, Form::Standard), Err(HookError::Address(_))), "{bad}");
         }
         for n in 1..HOOKS_MAX {
-            add_hook(&file, &format!("https://example.com/{n}"), None).unwrap();
+            add_hook(&file, &format!("https://example.com/{n}"), None, Form::Slack).unwrap();
         }
-        assert!(matches!(add_hook(&file, "https://example.com/more", None), Err(HookError::TooMany)));
+        assert!(matches!(add_hook(&file, "https://example.com/more", None, Form::Standard), Err(HookError::TooMany)));
         remove_hook(&file, "http://127.0.0.1:9/a").unwrap();
         assert!(matches!(remove_hook(&file, "http://127.0.0.1:9/a"), Err(HookError::Listed("not"))));
         assert_eq!(hooks(&file).unwrap().len(), HOOKS_MAX - 1);

@@ -31,7 +31,7 @@ mod tail;
 mod tools;
 
 pub use config::{ConfigError, DeskConfig};
-pub use hooks::{Hook, HookError, add_hook, hooks, remove_hook};
+pub use hooks::{Form, Hook, HookError, add_hook, hooks, remove_hook};
 pub use intake::AgentKey;
 pub use intake::bridge::bridge;
 pub use intake::tls::TlsConfig;

@@ -12,12 +12,12 @@ use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
 use wire::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
-    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant,
-    ToSign,
+    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
+    SignedGrant, ToSign,
 };
 use wire::socket::{Answer, Outcome, Proposed, Refused, Request};
 
-use crate::convert::new_entry;
+use crate::convert::{new_entry, signal_view};
 use crate::hand_in::{Author, NotTaken};
 use crate::link::LinkError;
 use crate::state::{Desk, DeskError};
@@ -491,6 +491,11 @@ impl People for Desk {
         let filter = SearchFilter { before, actor, task, target, proposal, event, digest };
         let rows = self.view(move |store| store.search(&filter)).await?;
         Ok(rows.into_iter().map(|row| AuditRow { index: row.index, entry: row.body }).collect())
+    }
+
+    async fn signals(&self, _who: &Person, before: Option<u64>) -> Result<Vec<SignalView>, PersonError> {
+        let rows = self.view(move |store| store.signals(before)).await?;
+        Ok(rows.into_iter().map(signal_view).collect())
     }
 
     async fn checkpoint(&self) -> Result<String, PersonError> {

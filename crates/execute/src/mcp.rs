@@ -151,7 +151,7 @@ fn tool(told: &Json) -> Option<Tool> {
     let hint = |name: &str| told.get("annotations").and_then(|hints| hints.get(name)).and_then(Json::as_bool);
     let name = text("name").filter(|name| request::is_tool(name))?;
     let description = text("description").or_else(|| text("title")).unwrap_or_default();
-    let input_schema = told.get("inputSchema").map_or_else(|| "{}".to_owned(), Json::to_string);
+    let input_schema = told.get("inputSchema").map_or_else(|| "{}".to_owned(), |schema| in_order(schema).to_string());
     let fits = description.len() <= DESCRIPTION_MAX && input_schema.len() <= SCHEMA_MAX;
     fits.then(|| Tool {
         name: name.to_owned(),
@@ -159,8 +159,21 @@ fn tool(told: &Json) -> Option<Tool> {
         input_schema,
         reads_only: hint("readOnlyHint"),
         destroys: hint("destructiveHint"),
-        digest: Digest::of(told.to_string().as_bytes()),
+        digest: Digest::of(in_order(told).to_string().as_bytes()),
     })
+}
+
+/// The same with the members of every object in order of their names, so that a server may list them as it likes.
+fn in_order(value: &Json) -> Json {
+    match value {
+        Json::Object(members) => {
+            let mut members: Vec<(&String, &Json)> = members.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            Json::Object(members.into_iter().map(|(name, value)| (name.clone(), in_order(value))).collect())
+        }
+        Json::Array(items) => Json::Array(items.iter().map(in_order).collect()),
+        other => other.clone(),
+    }
 }
 
 fn begin_late<T>(_: T) -> Report {

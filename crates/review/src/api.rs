@@ -10,14 +10,14 @@ use axum::{Extension, Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use wire::people::{
     AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PolicyReplay,
-    QueueRow, ReviewView, RowsView, Selection, SignedGrant, ToSign, TryPolicy,
+    QueueRow, ReviewView, RowsView, Selection, SignalView, SignedGrant, ToSign, TryPolicy,
 };
 
 use crate::Desk;
 use crate::error::{ApiError, error};
 use crate::gate::Token;
 use crate::input::{self, Address};
-use crate::people::{LoggedIn, Login, LoginChallenge, People, QueueFilter};
+use crate::people::{Before, LoggedIn, Login, LoginChallenge, People, QueueFilter};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -120,6 +120,7 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/api/v1/grants", post(grant))
         .route("/api/v1/passes", post(passes))
         .route("/api/v1/stop", post(stop))
+        .route("/api/v1/alerts", get(alerts))
         .route("/api/v1/audit", get(audit))
         .route("/api/v1/checkpoint", get(checkpoint))
         .route("/api/v1/receipt/{run}", get(receipt))
@@ -299,6 +300,14 @@ async fn stop<P: People>(
     Body(body): Body<StopRequest>,
 ) -> Answer<()> {
     Ok(Json(desk.people.stop(&who, input::scope(&body.scope)?).await?))
+}
+
+async fn alerts<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Query(before): Query<Before>,
+) -> Result<Json<Vec<SignalView>>, ApiError> {
+    Ok(Json(desk.people.signals(&who, before.before).await?))
 }
 
 async fn audit<P: People>(

@@ -14,7 +14,7 @@ use crate::error::{PageError, error};
 use crate::gate::{LeadsTo, Token, away, away_cookie, local_path, set_cookie};
 use crate::html::{self, SignPage};
 use crate::input::{self, Address, Form};
-use crate::people::{People, QueueFilter, Returned};
+use crate::people::{Before, People, QueueFilter, Returned};
 use crate::{Desk, audit_filter};
 
 type Page = Result<Markup, PageError>;
@@ -53,6 +53,7 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/grants", post(grant))
         .route("/grants/sign", post(grant_sign))
         .route("/authorize", get(authorize_form).post(authorize))
+        .route("/alerts", get(alerts))
         .route("/audit", get(audit))
         .route("/audit/checkpoint", get(checkpoint))
         .route("/settings", get(settings))
@@ -464,6 +465,15 @@ async fn grant_sign<P: People>(
     };
     granted.await.map_err(PageError::new(&who, "/settings"))?;
     Ok(Redirect::to("/settings").into_response())
+}
+
+async fn alerts<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Query(before): Query<Before>,
+) -> Result<Markup, PageError> {
+    let rows = desk.people.signals(&who, before.before).await.map_err(PageError::new(&who, "/alerts"))?;
+    Ok(html::alerts_page(&who, &rows))
 }
 
 async fn audit<P: People>(

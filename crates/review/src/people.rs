@@ -8,14 +8,22 @@ use tokio::sync::broadcast;
 use wire::api::Status;
 use wire::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
-    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignedGrant,
-    ToSign,
+    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
+    SignedGrant, ToSign,
 };
 
 /// Namespace of SSH signatures over a sign-in challenge (PROTOCOL.sshsig, section 3).
 pub const LOGIN_NAMESPACE: &str = "wetink-login@v1";
 /// Rows of one page of the queue.
 pub const QUEUE_PAGE: usize = 50;
+
+/// Where a page of alerts begins: before that log entry.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Before {
+    /// Index of the entry.
+    pub(crate) before: Option<u64>,
+}
 
 /// What the pages and the API ask of the desk. The desk decides and the guard verifies; this side only shows and carries.
 ///
@@ -187,6 +195,12 @@ pub trait People: Clone + Send + Sync + 'static {
         who: &Person,
         filter: AuditFilter,
     ) -> impl Future<Output = Result<Vec<AuditRow>, PersonError>> + Send;
+    /// What somebody should know about agents, newest first, at most 50.
+    fn signals(
+        &self,
+        who: &Person,
+        before: Option<u64>,
+    ) -> impl Future<Output = Result<Vec<SignalView>, PersonError>> + Send;
     /// The newest checkpoint, a C2SP signed note.
     fn checkpoint(&self) -> impl Future<Output = Result<String, PersonError>> + Send;
     /// The receipt of a run, JSON.

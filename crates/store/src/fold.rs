@@ -7,7 +7,7 @@ use lifecycle::log::{Entry, EventKind};
 use lifecycle::{Event, State, step};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{Moved, StoreError};
+use crate::{Moved, StoreError, signal};
 
 /// Applies the entry at `index` within the caller's transaction.
 pub(crate) fn apply(
@@ -40,6 +40,7 @@ pub(crate) fn apply(
         db.prepare_cached("INSERT OR IGNORE INTO digests VALUES (?1, ?2)")?
             .execute(params![digest.to_string(), next])?;
     }
+    signal::watch(db, next, &entry, contents)?;
     let moved = match entry.event {
         EventKind::Proposed | EventKind::Denied => propose(db, &entry, contents)?,
         EventKind::AgentEnrolled => enroll(db, &entry)?,

@@ -11,7 +11,8 @@
 mod fold;
 mod query;
 mod schema;
+mod signal;
 mod types;
 
 pub use query::{Page, Store};
-pub use types::{EntryRow, Moved, ProposalRow, SearchFilter, SessionRow, StoreError};
+pub use types::{EntryRow, Moved, ProposalRow, SearchFilter, SessionRow, SignalRow, StoreError};

@@ -7,7 +7,7 @@ use lifecycle::State;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use crate::types::{EntryRow, Moved, ProposalRow, SearchFilter, SessionRow};
+use crate::types::{EntryRow, Moved, ProposalRow, SearchFilter, SessionRow, SignalRow};
 use crate::{StoreError, fold, schema};
 
 /// The desk's view.
@@ -241,6 +241,38 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Signals before that entry, newest first, at most a page.
+    pub fn signals(&self, before: Option<u64>) -> Result<Vec<SignalRow>, StoreError> {
+        let before = before.map_or(i64::MAX, |index| i64::try_from(index).unwrap_or(i64::MAX));
+        self.signals_where("idx < ?1 ORDER BY idx DESC, kind", before)
+    }
+
+    /// Signals that the entry at `index` raised.
+    pub fn signals_of(&self, index: u64) -> Result<Vec<SignalRow>, StoreError> {
+        self.signals_where("idx = ?1 ORDER BY kind", i64::try_from(index).unwrap_or(i64::MAX))
+    }
+
+    fn signals_where(&self, clause: &str, index: i64) -> Result<Vec<SignalRow>, StoreError> {
+        let db = lock(&self.reader);
+        let mut statement = db.prepare_cached(&format!(
+            "SELECT idx, kind, at_ms, agent, person, task, target, proposal, sentence FROM signals WHERE {clause} LIMIT {PAGE}"
+        ))?;
+        let rows = statement.query_map([index], |row| {
+            Ok(SignalRow {
+                index: row.get::<_, i64>(0)?.unsigned_abs(),
+                kind: row.get(1)?,
+                at: Timestamp::from_millis(row.get::<_, i64>(2)?.unsigned_abs()),
+                agent: row.get(3)?,
+                person: row.get(4)?,
+                task: row.get(5)?,
+                target: row.get(6)?,
+                proposal: row.get(7)?,
+                sentence: row.get(8)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// A digest over every row of every table, to compare a rebuilt view with a grown one.
     pub fn fingerprint(&self) -> Result<Digest, StoreError> {
         let db = lock(&self.reader);
@@ -249,6 +281,11 @@ impl Store {
             ("proposals", "id, revision"),
             ("sessions", "id"),
             ("entries", "idx"),
+            ("signals", "idx, kind"),
+            ("hours", "agent, hour"),
+            ("worked", "agent, target"),
+            ("touched", "agent, target, object"),
+            ("given", "agent, target"),
             ("digests", "digest, idx"),
             ("position", "one"),
         ] {

@@ -1,6 +1,29 @@
 use artifact::{Digest, Effect, Kind, ProposalId, RunId, SessionId, TaskId, Timestamp};
 use lifecycle::{Shown, State};
 
+/// Something about an agent that somebody should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignalRow {
+    /// The entry that raised it.
+    pub index: u64,
+    /// E.g. `out_of_scope`, `denials`, `first_seen`, `unusual_hour`, `rows`, or a finding's code.
+    pub kind: String,
+    /// When.
+    pub at: Timestamp,
+    /// Agent.
+    pub agent: String,
+    /// The person it works for.
+    pub person: String,
+    /// Task.
+    pub task: String,
+    /// Target's name.
+    pub target: String,
+    /// Proposal, if it is about one.
+    pub proposal: Option<String>,
+    /// What the agent did, without its name.
+    pub sentence: String,
+}
+
 /// One revision of a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProposalRow {

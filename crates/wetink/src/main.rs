@@ -115,6 +115,8 @@ enum Command {
     /// Who is told when a proposal changes its state.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// What somebody should know about agents: out of scope, bursts of denials, things done for the first time, rows given.
+    Alerts,
     /// What would happen with an artifact? (agent side)
     Check {
         /// Target's name.
@@ -553,6 +555,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Policy(PolicyCommand::Apply { file }) => policy::apply(&terminal, &file).await,
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
+        Command::Alerts => review::alerts(&terminal).await,
         Command::Webhook(command) => webhook::run(&terminal, &home, command),
         Command::Check { target, parameters, file, pass } => {
             let check = Check { target, body: agent::read_body(&file)?, parameters };

@@ -143,3 +143,73 @@ fn a_receiver_is_told_each_change_once() {
         assert!(got.body.contains("/r/p-"), "{}", got.body);
     }
 }
+
+#[test]
+fn each_alert_arrives_once_and_a_line_goes_to_the_chat() {
+    let (receiver, chat) = (Receiver::start(), Receiver::start());
+    let folder = Folder::new();
+    for (url, form) in [(receiver.url(), None), (chat.url(), Some("--slack"))] {
+        let mut command = Command::new(WETINK);
+        command.args(["webhook", "add", &url]).args(form).env("WETINK_HOME", folder.0.join("home"));
+        assert!(command.output().unwrap().status.success());
+    }
+    let machine = Machine::start_in(folder, WETINK);
+    let pass = machine.furnish();
+    let propose = |machine: &Machine, sql: &str| {
+        machine.run(&["propose", "--json", "--target", "shop", "--purpose", "secret-words"], sql, Some(&pass))
+    };
+    // Nobody listens when it happens, and the gateway is killed before anybody is told.
+    receiver.refuses.store(true, Ordering::SeqCst);
+    for n in 0..3 {
+        propose(&machine, &format!("DELETE FROM orders WHERE id = {n}"));
+    }
+    for n in 0..6 {
+        propose(&machine, &format!("SELECT {n}; DROP TABLE orders"));
+    }
+    // Small reads of every row add up.
+    for n in 0..26 {
+        propose(&machine, &format!("SELECT id FROM orders WHERE id > {}", -n));
+    }
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut alerts = machine.json(&["alerts"], "", None);
+    while !alerts.to_string().contains("more than 1000") {
+        assert!(Instant::now() < until, "{alerts}");
+        std::thread::sleep(Duration::from_millis(200));
+        alerts = machine.json(&["alerts"], "", None);
+    }
+    let raised = |alerts: &Value| -> Vec<String> {
+        let mut raised: Vec<String> =
+            alerts.as_array().unwrap().iter().map(|alert| alert["signal"].as_str().unwrap().to_owned()).collect();
+        raised.sort();
+        raised
+    };
+    let wanted = ["denials", "multi_statement", "out_of_scope", "rows"];
+    for signal in wanted {
+        assert_eq!(raised(&alerts).iter().filter(|s| *s == signal).count(), 1, "{signal}: {alerts}");
+    }
+    let folder = machine.killed();
+    receiver.refuses.store(false, Ordering::SeqCst);
+    let machine = Machine::start_in(folder, WETINK);
+    let signal = |got: &Got| -> String {
+        let body: Value = serde_json::from_str(&got.body).unwrap();
+        body["data"]["signal"].as_str().unwrap_or_default().to_owned()
+    };
+    for name in wanted {
+        receiver.wait(name, |got| got.taken && kind(got) == "signal.raised" && signal(got) == name);
+        chat.wait(name, |got| got.taken && got.body.contains(&format!("{name}. http")));
+    }
+    // The same after a restart, and after the view was made anew: the log says it all.
+    assert_eq!(raised(&machine.json(&["alerts"], "", None)), raised(&alerts));
+    let got = receiver.got.lock().unwrap();
+    let told: Vec<String> = got.iter().filter(|g| g.taken && kind(g) == "signal.raised").map(&signal).collect();
+    for name in wanted {
+        assert_eq!(told.iter().filter(|told| *told == name).count(), 1, "{name}: {told:?}");
+    }
+    for got in got.iter().chain(chat.got.lock().unwrap().iter()) {
+        assert!(!["DELETE", "DROP", "secret-words"].iter().any(|word| got.body.contains(word)), "{}", got.body);
+    }
+    // The line for a chat is text alone.
+    let chat = chat.got.lock().unwrap();
+    let line: Value = serde_json::from_str(&chat.first().unwrap().body).unwrap();
+    assert!(line["text"].is_string() && line.as_object().unwrap().len() == 3 && line["mrkdwn"] == false, "{line}");
+}

@@ -150,6 +150,30 @@ pub struct Sibling {
     pub changed: Vec<String>,
 }
 
+/// Something about an agent that somebody should know, drawn from the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalView {
+    /// The log entry that raised it.
+    pub index: u64,
+    /// E.g. `out_of_scope`, `denials`, `first_seen`, `unusual_hour`, `rows`, or a finding's code.
+    pub signal: String,
+    /// When.
+    pub at: Timestamp,
+    /// Agent.
+    pub agent: String,
+    /// The person it works for.
+    pub person: String,
+    /// Task.
+    pub task: String,
+    /// Target's name.
+    pub target: String,
+    /// Proposal, if it is about one.
+    pub proposal: Option<ProposalId>,
+    /// What the agent did, without its name.
+    pub sentence: String,
+}
+
 /// Rows before and after, from a trial that was rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsView {

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::{Hook, HookError};
+use super::{Form, Hook, HookError, Message};
 use crate::outbound::{self, OutboundError};
 
 /// How long a receiver may take to answer.
@@ -28,6 +28,7 @@ const URL_MAX: usize = 500;
 pub(super) struct Sender {
     url: Uri,
     key: hmac::Key,
+    form: Form,
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -54,22 +55,26 @@ impl Sender {
         })?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
-        Ok(Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, &secret), http })
+        Ok(Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, &secret), form: hook.form, http })
     }
 
     pub(super) fn url(&self) -> String {
         self.url.to_string()
     }
 
-    /// The same for the same change and receiver, however often it is sent.
-    pub(super) fn id(&self, index: u64) -> String {
-        let name = artifact::Digest::of(format!("{index} {}", self.url).as_bytes()).hex();
+    /// The same for the same news and receiver, however often it is sent.
+    pub(super) fn id(&self, news: &str) -> String {
+        let name = artifact::Digest::of(format!("{news} {}", self.url).as_bytes()).hex();
         format!("msg_{}", &name[..32])
     }
 
     /// Sends once. Anything but a 2xx answer in time is an error; a redirection is not followed.
-    pub(super) async fn send(&self, id: &str, at: Timestamp, body: &str) -> Result<(), &'static str> {
+    pub(super) async fn send(&self, id: &str, at: Timestamp, message: &Message) -> Result<(), &'static str> {
         let seconds = at.as_millis() / 1000;
+        let body = match self.form {
+            Form::Standard => message.facts.clone(),
+            Form::Slack => slack(&message.line),
+        };
         let tag = hmac::sign(&self.key, format!("{id}.{seconds}.{body}").as_bytes());
         let request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -77,7 +82,7 @@ impl Sender {
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", format!("v1,{}", STANDARD.encode(tag.as_ref())))
-            .body(Full::new(Bytes::from(body.to_owned())))
+            .body(Full::new(Bytes::from(body)))
             .map_err(|_| "the request cannot be made")?;
         match tokio::time::timeout(ANSWER, self.http.request(request)).await {
             // What it says besides is not read: the connection is dropped with it.
@@ -86,5 +91,24 @@ impl Sender {
             Ok(Err(_)) => Err("the receiver cannot be reached"),
             Err(_) => Err("the receiver did not answer in time"),
         }
+    }
+}
+
+/// A line as Slack takes it: plain text, its three signs escaped, so that no name becomes a link or a mention.
+fn slack(line: &str) -> String {
+    let plain = visible(line).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    serde_json::json!({ "text": plain, "mrkdwn": false, "unfurl_links": false }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_becomes_a_mention() {
+        let said = slack("robin <!channel> & \u{202e}x: <https://evil.example|safe>");
+        let text: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let text = text["text"].as_str().unwrap();
+        assert!(!text.contains('<') && !text.contains('>') && !text.contains('\u{202e}'), "{text}");
     }
 }

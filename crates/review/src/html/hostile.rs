@@ -7,10 +7,10 @@ use artifact::effect::{RelationUse, Verb};
 use artifact::{Digest, Effect, ProposalId, RunId, TaskId, Timestamp, has_hidden};
 use wire::api::{FindingView, Status};
 use wire::order::{Change, ResultColumn, ResultSet, Sample};
-use wire::people::{HeldView, OriginView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling};
+use wire::people::{HeldView, OriginView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling, SignalView};
 use wire::target::{Address, Registration};
 
-use super::{held_page, queue_page, review_page, rows_page};
+use super::{alerts_page, held_page, queue_page, review_page, rows_page};
 use crate::people::{Passkeys, QueueFilter};
 
 const PAYLOADS: &[&str] = &[
@@ -186,6 +186,17 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
     let sample =
         Sample { relation: own(), columns: vec![own()], rows: vec![Change { before: cells(), after: cells() }] };
     let rows = RowsView { proposal: view.row.id, rows: 1, of: None, sample: Some(sample) };
+    let alert = SignalView {
+        index: 1,
+        signal: own(),
+        at: now,
+        agent: own(),
+        person: own(),
+        task: own(),
+        target: own(),
+        proposal: Some(ProposalId::random()),
+        sentence: own(),
+    };
     vec![
         ("review", review_page(&who, &view, &passkeys, now).into_string()),
         ("high", review_page(&who, &held_as(Status::Pending, Risk::High, text), &passkeys, now).into_string()),
@@ -193,6 +204,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("queue", queue_page(&who, QueueFilter::default(), std::slice::from_ref(&view.row), now).into_string()),
         ("held", held_page(&who, &held).into_string()),
         ("rows", rows_page(&who, &rows).into_string()),
+        ("alerts", alerts_page(&who, &[alert]).into_string()),
     ]
 }
 

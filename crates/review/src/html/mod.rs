@@ -1,6 +1,7 @@
 //! The HTML skin. Works without JavaScript except for the passkey itself; nothing inline, nothing from elsewhere.
 
 mod access;
+mod alerts;
 mod audit;
 mod authorize;
 mod held;
@@ -17,6 +18,7 @@ use maud::{DOCTYPE, Markup, html};
 use wire::people::{Person, PersonError, Risk};
 
 pub(crate) use access::{back_page, enroll_ceremony, enroll_page, enrolled_page, join_page, joined_page, login_page};
+pub(crate) use alerts::alerts_page;
 pub(crate) use audit::audit_page;
 pub(crate) use authorize::authorize_page;
 pub(crate) use held::held_page;
@@ -35,6 +37,7 @@ use crate::text::{clock, line, marked, marked_lines, span};
 enum At {
     Queue,
     Tasks,
+    Alerts,
     Audit,
     Settings,
     Elsewhere,
@@ -69,6 +72,7 @@ fn framed(who: Option<&Person>, at: At, title: &str, head: Markup, main: Markup)
                         nav aria-label="Main" {
                             (item(At::Queue, "/", "Queue"))
                             (item(At::Tasks, "/tasks", "Tasks"))
+                            (item(At::Alerts, "/alerts", "Alerts"))
                             (item(At::Audit, "/audit", "Audit"))
                             (item(At::Settings, "/settings", "Settings"))
                         }

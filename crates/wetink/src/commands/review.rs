@@ -234,6 +234,20 @@ pub(crate) async fn release(terminal: &Terminal, run: RunId, part: &Part) -> Res
     terminal.print(&view, || "released".to_owned())
 }
 
+/// What somebody should know about agents, newest first.
+pub(crate) async fn alerts(terminal: &Terminal) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let alerts: Vec<wire::people::SignalView> = client.get("/api/v1/alerts").await?;
+    terminal.print(&alerts, || {
+        let line = |alert: &wire::people::SignalView| {
+            let (agent, target) = (artifact::visible(&alert.agent), artifact::visible(&alert.target));
+            let sentence = artifact::visible(&alert.sentence);
+            format!("{}  {:<16} {agent} at {target}: {sentence}\n", alert.at, artifact::visible(&alert.signal))
+        };
+        if alerts.is_empty() { "nothing unusual so far".to_owned() } else { alerts.iter().map(line).collect() }
+    })
+}
+
 /// The target as the person's own login meets it: no role of another, nothing minted.
 fn as_own(address: &mut Address, own: String) -> Result<()> {
     match address {

@@ -19,6 +19,9 @@ pub(crate) enum WebhookCommand {
         /// Certificates that the receiver's chain may end at besides the usual ones (PEM).
         #[arg(long)]
         ca_file: Option<PathBuf>,
+        /// The address is an incoming webhook of Slack, Mattermost or the like: it gets one line with a link.
+        #[arg(long)]
+        slack: bool,
     },
     /// Receivers.
     List,
@@ -36,9 +39,14 @@ pub(crate) fn run(terminal: &Terminal, home: &Home, command: WebhookCommand) -> 
     let file = home.webhooks();
     let usage = |error: desk::HookError| Failure::of(Exit::Usage, error.to_string());
     match command {
-        WebhookCommand::Add { url, ca_file } => {
+        WebhookCommand::Add { url, ca_file, slack } => {
             let ca_file = ca_file.map(std::fs::canonicalize).transpose()?;
-            let secret = desk::add_hook(&file, &url, ca_file).map_err(usage)?;
+            let secret =
+                desk::add_hook(&file, &url, ca_file, if slack { desk::Form::Slack } else { desk::Form::Standard })
+                    .map_err(usage)?;
+            if slack {
+                return terminal.print(&json!({ "url": url }), || NEXT.to_owned());
+            }
             terminal.print(&json!({ "url": url, "secret": secret }), || format!("{secret}\n{NEXT}"))
         }
         WebhookCommand::List => {

@@ -48,7 +48,7 @@ export const play = async (desk, step) => {
     const { run } = JSON.parse(await desk.status(id, "held") && await desk.terminal(`/api/v1/proposals/${id}`));
     const low = await desk.ask("UPDATE orders SET status = 'low' WHERE id = 3");
     const high = await desk.ask("DELETE FROM trash");
-    for (const path of [`/r/${low}`, `/r/${high}`, `/runs/${run}`, "/", "/tasks", `/tasks/${desk.task}`, "/settings", "/audit"]) {
+    for (const path of [`/r/${low}`, `/r/${high}`, `/runs/${run}`, "/", "/tasks", `/tasks/${desk.task}`, "/settings", "/audit", "/alerts"]) {
       await desk.go(path);
       await desk.unfold();
       if (path === `/r/${low}`) await page.locator("form[data-sign] button:not([disabled])").waitFor();

@@ -39,6 +39,7 @@ export const play = async (desk, step) => {
   await inspect("settings", "/settings");
   await inspect("queue", "/?group=all");
   await inspect("audit", "/audit");
+  await inspect("alerts", "/alerts");
   await inspect("help", "/audit", () => page.locator("#keys").click());
   await inspect("login", "/login");
   await inspect("join", "/join");
