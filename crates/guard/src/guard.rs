@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledger::{Draft, GrantRow, Job, Keys, Ledger, LedgerError};
 use release::{Held, MaskKey, ReleaseOrder};
-use vault::{Credential, KeySource, Vault, VaultError};
+use vault::{Credential, Found, KeySource, SecretInfo, Source, Vault, VaultError};
 use wire::socket::{Answer, Content, LoggedEntry, NewEntry, Refused, Request};
 use wire::target::Registration;
 
@@ -197,9 +197,10 @@ impl Guard {
     /// The credential of a target; none for those that need none.
     pub(crate) fn credential(&self, target: &Registration) -> Result<Option<Credential>, String> {
         let Some(name) = &target.credential else { return Ok(None) };
-        let vault = self.vault.lock().unwrap_or_else(PoisonError::into_inner);
-        match vault.credential(name) {
-            Ok(Some(credential)) => Ok(Some(credential)),
+        let found = self.vault.lock().unwrap_or_else(PoisonError::into_inner).credential(name);
+        match found {
+            Ok(Some(Found::Here(credential))) => Ok(Some(credential)),
+            Ok(Some(Found::At(source))) => source.fetch().map(Some).map_err(|error| error.to_string()),
             Ok(None) => Err(format!(
                 "the vault has no credential `{}`; store it with `wetink secret set`",
                 artifact::visible(name)
@@ -433,9 +434,25 @@ impl Guard {
     fn store_secret(&self, name: &str, value: &str) -> Result<Answer, Refusal> {
         let info =
             self.vault.lock().unwrap_or_else(PoisonError::into_inner).put(name, value.as_bytes(), Timestamp::now());
+        self.stored(info, None)
+    }
+
+    fn refer_secret(&self, name: &str, source: &str) -> Result<Answer, Refusal> {
+        let malformed = |error: String| refused(Refused::Malformed, error);
+        let source: Source = serde_json::from_str(source).map_err(|_| malformed("that is no source".to_owned()))?;
+        source.check().map_err(|error| malformed(error.to_string()))?;
+        let info = self.vault.lock().unwrap_or_else(PoisonError::into_inner).refer(name, &source, Timestamp::now());
+        self.stored(info, Some(source.kind()))
+    }
+
+    /// Logs what was stored, and from where it comes.
+    fn stored(&self, info: Result<SecretInfo, VaultError>, from: Option<&str>) -> Result<Answer, Refusal> {
         let info = info.map_err(|error| refused(Refused::Malformed, error.to_string()))?;
         self.executors.forget(&info.name);
         let mut stored = entry(EventKind::SecretStored);
+        if let Some(from) = from {
+            stored.facts.insert("from".into(), from.to_owned());
+        }
         stored.facts.insert("name".into(), info.name);
         stored.facts.insert("version".into(), info.version.to_string());
         match self.ledger.append(Job { drafts: vec![plain(stored)], ..Job::default() }) {
@@ -519,7 +536,8 @@ impl Answerer for Guard {
             Request::Receipt { run } => self.receipt(run),
             Request::Export { folder } if door == Door::Operator => self.export(&folder),
             Request::StoreSecret { name, value } if door == Door::Operator => self.store_secret(&name, &value.0),
-            Request::Export { .. } | Request::StoreSecret { .. } => {
+            Request::ReferSecret { name, source } if door == Door::Operator => self.refer_secret(&name, &source),
+            Request::Export { .. } | Request::StoreSecret { .. } | Request::ReferSecret { .. } => {
                 Err(refused(Refused::NotPermitted, "this is for the operator's socket only"))
             }
         };

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::Credential;
 use crate::credential::CREDENTIAL_MAX;
 use crate::seal::{Key, open, random_key, seal};
+use crate::source;
 
 /// Largest vault file in bytes.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -65,6 +66,14 @@ pub enum VaultError {
     Crypto,
 }
 
+/// A credential, or where it is to be fetched.
+pub enum Found {
+    /// From the vault.
+    Here(Credential),
+    /// From elsewhere, at the moment it is used. To be fetched without a lock on the vault.
+    At(source::Source),
+}
+
 /// What may be known about a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretInfo {
@@ -74,6 +83,8 @@ pub struct SecretInfo {
     pub version: u32,
     /// When this version was stored.
     pub stored_at: Timestamp,
+    /// True if the vault holds only where it is.
+    pub refers: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,6 +113,9 @@ struct Secret {
     key: String,
     /// The value, sealed with the data key.
     value: String,
+    /// The value says where the credential is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refers: bool,
 }
 
 /// An open vault.
@@ -225,10 +239,19 @@ impl Vault {
         if name.starts_with(OWN) {
             return Err(VaultError::Limit);
         }
-        self.store(name, value, now)
+        self.store(name, value, false, now)
     }
 
-    fn store(&mut self, name: &str, value: &[u8], now: Timestamp) -> Result<SecretInfo, VaultError> {
+    /// Stores where a secret is, durable on return. What was stored under that name is gone.
+    pub fn refer(&mut self, name: &str, to: &source::Source, now: Timestamp) -> Result<SecretInfo, VaultError> {
+        if name.starts_with(OWN) {
+            return Err(VaultError::Limit);
+        }
+        let value = serde_json::to_vec(to).map_err(|_| VaultError::Crypto)?;
+        self.store(name, &value, true, now)
+    }
+
+    fn store(&mut self, name: &str, value: &[u8], refers: bool, now: Timestamp) -> Result<SecretInfo, VaultError> {
         let name_ok = !name.is_empty()
             && name.len() <= 100
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
@@ -241,11 +264,11 @@ impl Vault {
             return Err(VaultError::Limit);
         }
         let version = old.as_ref().map_or(0, |s| s.version) + 1;
-        let about = about(name, version, now);
+        let about = about(name, version, now, refers);
         let data_key = random_key().ok_or(VaultError::Crypto)?;
         let key = seal(&self.master, &about, &data_key[..]).ok_or(VaultError::Crypto)?;
         let value = seal(&data_key, &about, value).ok_or(VaultError::Crypto)?;
-        let secret = Secret { version, stored_at: now, key: hex(&key), value: hex(&value) };
+        let secret = Secret { version, stored_at: now, key: hex(&key), value: hex(&value), refers };
         self.disk.secrets.insert(name.to_owned(), secret);
         if let Err(error) = self.save() {
             // What could not be stored is not used either.
@@ -255,15 +278,21 @@ impl Vault {
             };
             return Err(error);
         }
-        Ok(SecretInfo { name: name.to_owned(), version, stored_at: now })
+        Ok(SecretInfo { name: name.to_owned(), version, stored_at: now, refers })
     }
 
-    /// The credential of that name.
-    pub fn credential(&self, name: &str) -> Result<Option<Credential>, VaultError> {
+    /// The credential of that name, or where it is.
+    pub fn credential(&self, name: &str) -> Result<Option<Found>, VaultError> {
         if name.starts_with(OWN) {
             return Ok(None);
         }
-        Ok(self.value(name)?.map(Credential::new))
+        let refers = self.disk.secrets.get(name).is_some_and(|secret| secret.refers);
+        let Some(value) = self.value(name)? else { return Ok(None) };
+        if !refers {
+            return Ok(Some(Found::Here(Credential::new(value))));
+        }
+        let at = serde_json::from_slice(&value).map_err(|_| VaultError::DoesNotOpen)?;
+        Ok(Some(Found::At(at)))
     }
 
     /// A key of the guard's own, exactly 32 bytes, made on first use. Not for credentials.
@@ -271,7 +300,7 @@ impl Vault {
         let name = format!("{OWN}{name}");
         if !self.disk.secrets.contains_key(&name) {
             let fresh = random_key().ok_or(VaultError::Crypto)?;
-            self.store(&name, &fresh[..], now)?;
+            self.store(&name, &fresh[..], false, now)?;
         }
         let bytes = self.value(&name)?.ok_or(VaultError::DoesNotOpen)?;
         let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| VaultError::DoesNotOpen)?;
@@ -282,13 +311,18 @@ impl Vault {
     pub fn list(&self) -> Vec<SecretInfo> {
         let of_targets = self.disk.secrets.iter().filter(|(name, _)| !name.starts_with(OWN));
         of_targets
-            .map(|(name, s)| SecretInfo { name: name.clone(), version: s.version, stored_at: s.stored_at })
+            .map(|(name, s)| SecretInfo {
+                name: name.clone(),
+                version: s.version,
+                stored_at: s.stored_at,
+                refers: s.refers,
+            })
             .collect()
     }
 
     fn value(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         let Some(secret) = self.disk.secrets.get(name) else { return Ok(None) };
-        let about = about(name, secret.version, secret.stored_at);
+        let about = about(name, secret.version, secret.stored_at, secret.refers);
         let key = open(&self.master, &about, &unhex(&secret.key)?).ok_or(VaultError::DoesNotOpen)?;
         let key: [u8; 32] = key.as_slice().try_into().map_err(|_| VaultError::DoesNotOpen)?;
         let value = open(&Zeroizing::new(key), &about, &unhex(&secret.value)?).ok_or(VaultError::DoesNotOpen)?;
@@ -319,8 +353,9 @@ impl Vault {
     }
 }
 
-fn about(name: &str, version: u32, at: Timestamp) -> Vec<u8> {
-    format!("{name}\n{version}\n{at}").into_bytes()
+/// What is bound to a value: one that says where a credential is never passes for the credential.
+fn about(name: &str, version: u32, at: Timestamp, refers: bool) -> Vec<u8> {
+    format!("{name}\n{version}\n{at}{}", if refers { "\nrefers" } else { "" }).into_bytes()
 }
 
 #[cfg(test)]
@@ -342,6 +377,27 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_never_passes_for_a_credential() {
+        let folder = folder();
+        let path = folder.path().join("vault");
+        let mut vault = Vault::create(&path, &passphrase("correct horse")).unwrap();
+        let at = source::Source::Variable { name: "TOKEN".into() };
+        assert!(vault.refer("shop", &at, Timestamp::from_millis(1)).unwrap().refers);
+        assert!(matches!(vault.credential("shop").unwrap(), Some(Found::At(found)) if found == at));
+        assert!(vault.refer("guard/log", &at, Timestamp::from_millis(1)).is_err());
+        // A value that reads like a source is a value; a flag that was turned around closes the vault.
+        vault.put("text", br#"{"from":"variable","name":"TOKEN"}"#, Timestamp::from_millis(2)).unwrap();
+        assert!(matches!(vault.credential("text").unwrap(), Some(Found::Here(_))));
+        drop(vault);
+        let text = fs::read_to_string(&path).unwrap();
+        for changed in [text.replace(",\"refers\":true", ""), text.replacen("\"}", "\",\"refers\":true}", 2)] {
+            assert_ne!(changed, text);
+            fs::write(&path, changed).unwrap();
+            assert!(Vault::open(&path, &passphrase("correct horse")).is_err());
+        }
+    }
+
+    #[test]
     fn stores_and_gives_back_onto_a_pipe_only() {
         let folder = folder();
         let path = folder.path().join("vault");
@@ -353,7 +409,8 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains("planted") && !text.contains(&hex(b"planted")));
         let mut vault = Vault::open(&path, &passphrase("correct horse")).unwrap();
-        assert_eq!(written(&vault.credential("shop").unwrap().unwrap()), b"\0\0\0\x0cplanted-4712");
+        let Some(Found::Here(shop)) = vault.credential("shop").unwrap() else { panic!("it is not here") };
+        assert_eq!(written(&shop), b"\0\0\0\x0cplanted-4712");
         assert_eq!(vault.list()[0].version, 2);
         assert_eq!(vault.list().len(), 1);
         assert_eq!(*vault.own_key("log", Timestamp::from_millis(9)).unwrap(), *own);
@@ -400,7 +457,7 @@ mod tests {
         let mut vault = Vault::create(&path, &key).unwrap();
         let now = Timestamp::from_millis(1);
         let filler = "0".repeat(usize::try_from(FILE_MAX).unwrap());
-        let secret = Secret { version: 1, stored_at: now, key: String::new(), value: filler };
+        let secret = Secret { version: 1, stored_at: now, key: String::new(), value: filler, refers: false };
         vault.disk.secrets.insert("filler".into(), secret);
         assert!(matches!(vault.put("shop", b"planted-4711", now), Err(VaultError::Limit)));
         assert!(vault.credential("shop").unwrap().is_none());

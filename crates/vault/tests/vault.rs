@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use artifact::Timestamp;
 use tempfile::TempDir;
-use vault::{KeySource, Vault, VaultError};
+use vault::{Found, KeySource, Vault, VaultError};
 use zeroize::Zeroizing;
 
 const PLANTED: &[u8] = b"planted-4711-value";
@@ -46,7 +46,8 @@ fn passphrase(text: &str) -> KeySource {
 
 fn frame(vault: &Vault, name: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    vault.credential(name).unwrap()?.write_to(&mut out).unwrap();
+    let Found::Here(credential) = vault.credential(name).unwrap()? else { panic!("it is elsewhere") };
+    credential.write_to(&mut out).unwrap();
     Some(out)
 }
 

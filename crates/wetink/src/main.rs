@@ -385,6 +385,23 @@ enum SecretCommand {
         /// Its name.
         name: String,
     },
+    /// Store where a credential is; the guard fetches it each time it is used.
+    Refer {
+        /// Its name.
+        name: String,
+        /// A file that others cannot read.
+        #[arg(long, group = "where")]
+        file: Option<std::path::PathBuf>,
+        /// A variable of the guard's environment.
+        #[arg(long, group = "where")]
+        variable: Option<String>,
+        /// A credential that systemd gives the guard's service (LoadCredential=).
+        #[arg(long, group = "where")]
+        systemd: Option<String>,
+        /// After `--`: a program by its whole path and its arguments, which prints the credential.
+        #[arg(last = true, group = "where")]
+        command: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -554,6 +571,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Policy(PolicyCommand::Replay { file }) => policy::replay(&terminal, &file).await,
         Command::Policy(PolicyCommand::Apply { file }) => policy::apply(&terminal, &file).await,
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
+        Command::Secret(SecretCommand::Refer { name, file, variable, systemd, command }) => {
+            roles::secret_refer(&terminal, &home, &name, (file, variable, systemd, command))
+        }
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Alerts => review::alerts(&terminal).await,
         Command::Webhook(command) => webhook::run(&terminal, &home, command),

@@ -237,6 +237,8 @@ fn a_hostile_desk_gets_nothing() {
     // Results and releases of runs that are not there; the operator's verbs; entries in the guard's name.
     hostile.attempt("a peek at nothing", &Request::Peek { run: RunId::random(), person: "Ada".into() });
     hostile.attempt("an invented release", &Request::Release { claim: claim.clone() });
+    let source = "{\"from\":\"variable\",\"name\":\"PATH\"}".into();
+    hostile.attempt("a secret's place by the desk", &Request::ReferSecret { name: "x".into(), source });
     hostile.attempt(
         "a secret by the desk",
         &Request::StoreSecret { name: "x".into(), value: wire::socket::SecretText("y".into()) },

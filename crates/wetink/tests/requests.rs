@@ -517,3 +517,74 @@ fn an_api_call_from_proposal_to_release() {
     let verified = machine.run(&["audit", "verify", export.to_str().unwrap()], "", None);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }
+
+#[test]
+fn a_credential_is_fetched_from_where_it_is_each_time() {
+    let service = Service::start(|_| ok("[]"));
+    let machine = Machine::start();
+    machine.furnish();
+    let file = machine.path("token");
+    let put = |value: &str, mode: u32| {
+        std::fs::write(&file, format!("{value}\n")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    put("first-4eC39HqLyjWDarj", 0o600);
+    let refer = |arguments: &[&str]| machine.run(&[&["secret", "refer"], arguments].concat(), "", None);
+    let path = file.to_str().unwrap();
+    assert!(refer(&["from-file", "--file", path]).status.success());
+    assert!(refer(&["from-program", "--", "/bin/cat", path]).status.success());
+    assert!(!refer(&["nowhere"]).status.success());
+    assert!(!refer(&["relative", "--", "cat", path]).status.success());
+    let origin = format!("http://127.0.0.1:{}", service.port);
+    let ask = |target: &str, credential: &str, n: u32| {
+        if n == 0 {
+            let add = ["target", "add", target, &origin, "--credential", credential, "--request", "GET /**"];
+            assert!(machine.person(&add, "").0);
+            let new = [
+                "task",
+                "new",
+                "Look",
+                "--agent",
+                "robin",
+                "--target",
+                target,
+                "--may",
+                "call GET /**",
+                "--auto-reads",
+            ];
+            assert!(machine.person(&new, "").0);
+        }
+        let tasks = machine.json(&["task", "list"], "", None);
+        let statements = tasks.as_array().unwrap().iter().map(|task| task["statement"].as_str().unwrap().to_owned());
+        let statement = statements.into_iter().find(|text| text.contains(&format!("target: {target}"))).unwrap();
+        let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
+        let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+        let body = format!("GET /v1/{n}");
+        let read = machine.run(&["propose", "--json", "--target", target, "--purpose", "look"], &body, Some(&pass));
+        let read: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap_or_default();
+        // The schema is asked for with the same credential.
+        let Some(id) = read["proposal_id"].as_str() else { return "failed".to_owned() };
+        machine.json(&["wait", id], "", Some(&pass))["status"].as_str().unwrap_or_default().to_owned()
+    };
+    let last = || String::from_utf8_lossy(service.seen().last().unwrap()).into_owned();
+    for (target, credential) in [("filed", "from-file"), ("printed", "from-program")] {
+        put("first-4eC39HqLyjWDarj", 0o600);
+        assert_eq!(ask(target, credential, 0), "released");
+        assert!(last().contains("authorization: Bearer first-4eC39HqLyjWDarj\r\n"), "{}", last());
+        // Rotated where it is: the next run has the new one.
+        put("second-9vQ2xLmWcRz7Tb4", 0o600);
+        assert_eq!(ask(target, credential, 1), "released");
+        assert!(last().contains("authorization: Bearer second-9vQ2xLmWcRz7Tb4\r\n"), "{}", last());
+    }
+    // Open to others, or gone: nothing is sent, and no byte of it is told.
+    let sent = service.seen().len();
+    put("third-KpS1nYd51HqLyjWDarj", 0o644);
+    assert_eq!(ask("filed", "from-file", 2), "failed");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(ask("printed", "from-program", 3), "failed");
+    assert_eq!(service.seen().len(), sent);
+    let log = machine.run(&["audit", "search", "--json"], "", None);
+    let log = String::from_utf8_lossy(&log.stdout);
+    assert!(!["first-4e", "second-9v", "third-Kp"].iter().any(|part| log.contains(part)));
+    assert!(log.contains("\\\"from\\\":\\\"file\\\""), "the log says where it comes from");
+}

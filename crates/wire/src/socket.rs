@@ -128,6 +128,13 @@ pub enum Request {
         /// The value. Never logged.
         value: SecretText,
     },
+    /// Store where a credential is fetched from when it is used. Only on the operator's socket. Answered by [`Answer::Done`].
+    ReferSecret {
+        /// Its name.
+        name: String,
+        /// Where it is, JSON as the vault reads it.
+        source: String,
+    },
 }
 
 /// A secret on its way into the vault. No Debug output of the value.

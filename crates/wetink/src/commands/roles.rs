@@ -170,6 +170,30 @@ pub(crate) fn secret_set(terminal: &Terminal, home: &Home, name: &str) -> Result
     terminal.print(&serde_json::json!({ "stored": name }), || format!("{name} is stored in the vault"))
 }
 
+/// A file, a variable, a credential of systemd's, or a command: one of them.
+type Where = (Option<std::path::PathBuf>, Option<String>, Option<String>, Vec<String>);
+
+/// Stores where a credential is. Goes to the guard's own socket.
+pub(crate) fn secret_refer(terminal: &Terminal, home: &Home, name: &str, at: Where) -> Result<()> {
+    let source = match at {
+        (Some(file), ..) => {
+            let path = std::path::absolute(file)?;
+            serde_json::json!({ "from": "file", "path": path })
+        }
+        (_, Some(variable), ..) => serde_json::json!({ "from": "variable", "name": variable }),
+        (_, _, Some(credential), _) => serde_json::json!({ "from": "systemd", "name": credential }),
+        (.., command) if !command.is_empty() => serde_json::json!({ "from": "command", "command": command }),
+        _ => {
+            return Err(Failure::of(
+                Exit::Usage,
+                "say where it is: --file, --variable, --systemd, or -- PROGRAM ARGUMENTS",
+            ));
+        }
+    };
+    ask_guard(home, &Request::ReferSecret { name: name.to_owned(), source: source.to_string() })?;
+    terminal.print(&serde_json::json!({ "stored": name }), || format!("{name} is fetched each time it is used"))
+}
+
 /// The guard's own view, on its own socket.
 pub(crate) async fn show_from_guard(terminal: &Terminal, home: &Home, id: ProposalId) -> Result<()> {
     let client = terminal.sign_in().await?;
