@@ -23,7 +23,7 @@ use crate::commands::agent::Pass;
 use crate::commands::review::Part;
 use crate::commands::target::TargetAdd;
 use crate::commands::webhook::WebhookCommand;
-use crate::commands::{agent, audit, connect, doctor, grant, policy, review, roles, webhook};
+use crate::commands::{agent, audit, connect, doctor, drill, grant, policy, review, roles, webhook};
 use crate::home::Home;
 use crate::person::Terminal;
 
@@ -115,6 +115,12 @@ enum Command {
     /// Who is told when a proposal changes its state.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Try on this running installation what an attacker would try first. Changes nothing.
+    Drill {
+        /// A pass of an agent, to try what only it could (better in WETINK_TOKEN).
+        #[arg(long, env = "WETINK_TOKEN", hide_env_values = true)]
+        pass: Option<String>,
+    },
     /// What somebody should know about agents: out of scope, bursts of denials, things done for the first time, rows given.
     Alerts,
     /// What would happen with an artifact? (agent side)
@@ -575,6 +581,7 @@ async fn run(cli: Cli) -> Result<()> {
             roles::secret_refer(&terminal, &home, &name, (file, variable, systemd, command))
         }
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
+        Command::Drill { pass } => drill::run(&terminal, &home, &agents_server, pass).await,
         Command::Alerts => review::alerts(&terminal).await,
         Command::Webhook(command) => webhook::run(&terminal, &home, command),
         Command::Check { target, parameters, file, pass } => {

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod connect;
 pub(crate) mod doctor;
+pub(crate) mod drill;
 pub(crate) mod evidence;
 pub(crate) mod grant;
 pub(crate) mod policy;
