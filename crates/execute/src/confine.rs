@@ -39,9 +39,32 @@ const LOOKED_UP: [&str; 6] = [
     "/run/systemd/resolve",
 ];
 
-/// Where a system keeps its programs, their libraries and what they look up.
-const SYSTEM: [&str; 9] =
-    ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt", "/etc", "/run/systemd/resolve", "/proc/self"];
+/// Where a system keeps its programs, their libraries and what they look up. Nothing that only root may read is among it.
+const SYSTEM: [&str; 23] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/opt",
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/passwd",
+    "/etc/pki",
+    "/etc/protocols",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/run/systemd/resolve",
+];
 
 /// Open files.
 const FILES_MAX: u64 = 64;
@@ -83,8 +106,7 @@ pub(crate) fn second(address: &Address) -> Result<Confinement, String> {
     if starts(address) && !landlock {
         return Err("this kernel cannot confine a program to its files (no Landlock)".to_owned());
     }
-    let program =
-        filter(starts(address)).map_err(|error| format!("the system call filter cannot be built: {error}"))?;
+    let program = filter(address).map_err(|error| format!("the system call filter cannot be built: {error}"))?;
     seccompiler::apply_filter(&program)
         .map_err(|error| format!("the system call filter cannot be installed: {error}"))?;
     Ok(Confinement { landlock, seccomp: true })
@@ -177,7 +199,8 @@ fn restrict_files(address: &Address, place: Option<&Path>) -> Result<bool, landl
 
 /// Refuses what no connector needs: starting programs (but where the registration names one), tracing, mounting, modules, keys,
 /// listening.
-fn filter(starts: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+fn filter(address: &Address) -> Result<BpfProgram, seccompiler::BackendError> {
+    let starts = starts(address);
     let starting = [nix::libc::SYS_execve, nix::libc::SYS_execveat];
     let refused = [
         nix::libc::SYS_ptrace,
@@ -211,13 +234,20 @@ fn filter(starts: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     ];
     let refused = refused.into_iter().chain(starting.into_iter().filter(|_| !starts));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused.map(|call| (call, vec![])).collect();
-    // Sockets of other families than Unix, IPv4 and IPv6.
+    // Sockets of other families than Unix, IPv4 and IPv6. A program that is started gets none but those of its ports: a Unix
+    // socket's path is no matter of Landlock's, and behind some of them is the guard.
     let other = |family: i32| {
         SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, u64::from(family.unsigned_abs()))
     };
-    let families = [nix::libc::AF_UNIX, nix::libc::AF_INET, nix::libc::AF_INET6];
-    let families = families.into_iter().map(other).collect::<Result<Vec<_>, _>>()?;
-    rules.insert(nix::libc::SYS_socket, vec![SeccompRule::new(families)?]);
+    let families: &[i32] = match address {
+        Address::Mcp { server: McpServer::Stdio { ports, .. }, .. } if ports.is_empty() => &[],
+        Address::Mcp { server: McpServer::Stdio { .. }, .. } => &[nix::libc::AF_INET, nix::libc::AF_INET6],
+        _ => &[nix::libc::AF_UNIX, nix::libc::AF_INET, nix::libc::AF_INET6],
+    };
+    let families = families.iter().copied().map(other).collect::<Result<Vec<_>, _>>()?;
+    // No condition: none at all.
+    let sockets = if families.is_empty() { vec![] } else { vec![SeccompRule::new(families)?] };
+    rules.insert(nix::libc::SYS_socket, sockets);
     let arch = std::env::consts::ARCH.try_into()?;
     let errno = u32::try_from(nix::libc::EPERM).unwrap_or(1);
     SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno), arch)?.try_into()

@@ -269,6 +269,11 @@ enum Command {
 enum TargetCommand {
     /// Register a target (signed).
     Add(Box<TargetAdd>),
+    /// The commands that register the servers of an mcp.json, to be read, completed and run.
+    Import {
+        /// The file.
+        file: std::path::PathBuf,
+    },
     /// Registered targets.
     List,
 }
@@ -528,6 +533,7 @@ async fn run(cli: Cli) -> Result<()> {
             let text = connect::with_pass(&host, &pass)?;
             terminal.print(&text, || text.clone())
         }
+        Command::Target(TargetCommand::Import { file }) => commands::import::run(&terminal, &file),
         Command::Target(TargetCommand::Add(add)) => commands::target::target_add(&terminal, *add).await,
         Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,
         Command::Task(TaskCommand::New {

@@ -206,7 +206,7 @@ fn tricks(kind: &str) -> Vec<(&'static str, &'static str)> {
         ],
         "sql/mariadb" => vec![
             ("reads a file of the server", "SELECT load_file('/etc/passwd')"),
-            ("writes a file of the server", "SELECT 1 INTO OUTFILE '/tmp/x'"),
+            ("writes a file of the server", "SELECT 1 INTO OUTFILE '/srv/x'"),
             ("a comment that runs", "SELECT 1 /*!50000 , sleep(9) */"),
             ("a second statement", "SELECT 1; DROP DATABASE mysql"),
             ("reads password hashes", "SELECT authentication_string FROM mysql.user"),
@@ -214,8 +214,8 @@ fn tricks(kind: &str) -> Vec<(&'static str, &'static str)> {
         ],
         "sql/sqlite" => vec![
             ("opens another file", "ATTACH '/etc/passwd' AS p"),
-            ("loads code", "SELECT load_extension('/tmp/x.so')"),
-            ("writes a file", "VACUUM INTO '/tmp/x.db'"),
+            ("loads code", "SELECT load_extension('/srv/x.so')"),
+            ("writes a file", "VACUUM INTO '/srv/x.db'"),
             ("turns safety off", "PRAGMA writable_schema = ON"),
             ("a second statement", "SELECT 1; DROP TABLE sqlite_schema"),
             ("text that runs backwards", "SELECT 1 /* \u{202e} */"),

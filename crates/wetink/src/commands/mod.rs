@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod drill;
 pub(crate) mod evidence;
 pub(crate) mod grant;
+pub(crate) mod import;
 pub(crate) mod policy;
 pub(crate) mod review;
 pub(crate) mod roles;
