@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use artifact::effect::{RelationUse, Verb};
 use sqlx::Connection as _;
@@ -20,7 +21,7 @@ use crate::image::{BYTES_MAX, Cell, Change, ImageColumn, Images, ROWS_MAX, Versi
 const TABLE_ROWS_MAX: u64 = 200_000;
 /// Bytes of it, likewise.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
-/// Seconds that one reading may take.
+/// Seconds after which no further reading is begun, and that one may take: meanwhile the change holds its locks.
 const READ_S: u32 = 2;
 
 /// Who reads. Never the session that ran the artifact.
@@ -235,11 +236,12 @@ impl Changed {
             return None;
         }
         let session = reader.session(job).await?;
+        let until = Instant::now() + Duration::from_secs(READ_S.into());
         run(session, &format!("SET SESSION max_statement_time = {READ_S}")).await.ok()?;
         let mut one = None;
         for used in job.effect.relations.iter().filter(|r| r.verbs.iter().any(|verb| *verb > Verb::Read)) {
             let mut described = Described::read(session, used).await?;
-            let rows = differing(session, &described, told).await?;
+            let rows = differing(session, &described, told, until).await?;
             if rows.is_empty() {
                 continue;
             }
@@ -353,7 +355,14 @@ impl Changed {
 
 /// Rows of the relation that are not the same to a reader of committed and to a reader of uncommitted rows. With `told`, all
 /// of them or none; else as many as a sample needs.
-async fn differing(reader: &mut MySqlConnection, of: &Described, told: Option<u64>) -> Option<Vec<Versions>> {
+async fn differing(
+    reader: &mut MySqlConnection,
+    of: &Described,
+    told: Option<u64>,
+    until: Instant,
+) -> Option<Vec<Versions>> {
+    let in_time = || (Instant::now() < until).then_some(());
+    in_time()?;
     let begin = async |reader: &mut MySqlConnection, level: &str| {
         run(reader, &format!("SET TRANSACTION ISOLATION LEVEL {level}")).await.ok()?;
         run(reader, "START TRANSACTION READ ONLY").await.ok()
@@ -362,6 +371,7 @@ async fn differing(reader: &mut MySqlConnection, of: &Described, told: Option<u6
     let after = of.digests(reader).await;
     run(reader, "ROLLBACK").await.ok()?;
     let after = after?;
+    in_time()?;
     begin(reader, "REPEATABLE READ").await?;
     let old = async {
         let before = of.digests(reader).await?;
