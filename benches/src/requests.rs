@@ -71,6 +71,7 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
             credential_prefix: "Bearer ".into(),
             private: false,
             ca_file: None,
+            openapi: None,
         },
         environment: "bench".into(),
         run_as: "the gateway".into(),

@@ -93,6 +93,8 @@ codes! {
     LoginRights "login_rights" Caution false "The run has all rights of the target's login, not only those of this effect; register the target with minted rights to bind it to them.";
     CannotMint "cannot_mint" High false "The target's login may not make a role for the run, so the run has all rights of the login.";
     RequestMalformed "request_malformed" High true "The artifact is no request of the gateway's form, or could be read in two ways.";
+    UnknownOperation "unknown_operation" High false "A request that the service's description does not have.";
+    OperationMismatch "operation_mismatch" High false "A request that contradicts the service's description: something required is missing, or of another type.";
     UnknownTool "unknown_tool" High true "A tool that the MCP server does not have.";
     ToolArguments "tool_arguments" High true "The arguments contradict what the tool says that it takes.";
     ToolMayWrite "tool_may_write" High false "A tool that is registered as one that only reads; its server does not say so.";

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use artifact::catalog::Catalog;
 use artifact::effect::RequestUse;
 use artifact::request::{self, Request};
 use artifact::visible;
@@ -12,12 +13,13 @@ use serde_json::Value as Json;
 
 use crate::draft::{Draft, quoted};
 use crate::provenance::Value;
+use crate::schema::contradictions;
 use crate::{Code, MAX_NESTING};
 
 /// Most values of a body that are looked at one by one.
 const VALUES_MAX: usize = 500;
 
-pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
+pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
     let request = match request::read(text) {
         Ok(request) if request.method.kind() == artifact::Kind::Http => request,
         Ok(_) => {
@@ -47,6 +49,9 @@ pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
         Some(Json::Object(members)) => members.keys().cloned().collect(),
         _ => Vec::new(),
     };
+    if !catalog.tools.is_empty() {
+        described(&request, body.as_ref(), catalog, draft);
+    }
     draft.effect.verb = request.method.verb();
     draft.effect.commits_itself = request.method.verb() != artifact::effect::Verb::Read;
     draft.effect.request = Some(RequestUse {
@@ -55,6 +60,58 @@ pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
         query,
         body: members,
     });
+}
+
+/// Whether a path has the form of an operation's, in which a place in braces stands for one segment.
+fn is_form_of(form: &str, path: &str) -> bool {
+    let (mut wanted, mut found) = (form.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), found.next()) {
+            (Some(place), Some(segment)) if place.starts_with('{') && place.ends_with('}') && !segment.is_empty() => {}
+            (Some(one), Some(other)) if one == other => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+/// What the service's own description says about the request. It may be wrong, so that it raises and never forbids.
+fn described(request: &Request<'_>, body: Option<&Json>, catalog: &Catalog, draft: &mut Draft) {
+    let name = format!("{} {}", request.method, request.path);
+    let operations = catalog.tools.iter().filter(|tool| {
+        tool.name
+            .split_once(' ')
+            .is_some_and(|(method, form)| method == request.method.as_str() && is_form_of(form, request.path))
+    });
+    // The one with the fewest places is the one that is meant.
+    let Some(operation) = operations.min_by_key(|tool| tool.name.matches('{').count()) else {
+        let sentence = format!("The service's description has no {}.", visible(&name));
+        return draft.note(Code::UnknownOperation, None, sentence);
+    };
+    let words: String =
+        operation.description.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
+    if !words.is_empty() {
+        let sentence =
+            format!("The service says about {}: \u{201c}{}\u{201d}", visible(&operation.name), visible(&words));
+        draft.note(Code::ToolSays, None, sentence);
+    }
+    let schema: Json = serde_json::from_str(&operation.input_schema).unwrap_or_default();
+    // Values of a query are text whatever they mean, so only their names are compared.
+    let query = pairs(request).into_iter().map(|(name, _)| (name, Json::Null)).collect();
+    let names = serde_json::json!({ "required": schema["query"]["required"] });
+    let mut wrong = contradictions(&query, &names, &visible(&operation.name), "query parameter");
+    match body {
+        Some(Json::Object(members)) => {
+            wrong.extend(contradictions(members, &schema["body"], &visible(&operation.name), "member"));
+        }
+        None if request.body.is_empty() && schema["body_required"] == true => {
+            wrong.push(format!("{} needs a body.", visible(&operation.name)));
+        }
+        _ => {}
+    }
+    for sentence in wrong {
+        draft.note(Code::OperationMismatch, None, sentence);
+    }
 }
 
 /// The body, if it says that it is JSON and is. Saying so falsely is worth knowing.
@@ -219,7 +276,7 @@ fn leaves(name: &str, json: &Json, into: &mut Vec<Value>) {
 
 #[cfg(test)]
 mod tests {
-    use artifact::catalog::Catalog;
+    use artifact::catalog::Tool;
     use artifact::effect::Verb;
     use artifact::{Artifact, Kind};
 
@@ -246,6 +303,40 @@ mod tests {
         let read = of("GET /v1/charges?limit=3");
         assert!(read.understood && read.effect.is_read_only() && read.effect.is_of(Kind::Http));
         assert_eq!(headline(&read, None), "ASKS GET /v1/charges");
+    }
+
+    #[test]
+    fn a_description_says_what_a_request_is_and_lacks() {
+        let tool = |name: &str, words: &str, schema: &str| Tool {
+            name: name.into(),
+            description: words.into(),
+            input_schema: schema.into(),
+            reads_only: None,
+            destroys: None,
+            digest: artifact::Digest::of(b"x"),
+        };
+        let schema = r#"{"query":{"properties":{},"required":["notify"]},"body_required":true,
+            "body":{"required":["charge","amount"],"properties":{"amount":{"type":"integer"},"note":{"type":"string","nullable":true}}}}"#;
+        let tools =
+            vec![tool("POST /v1/{any}", "Anything", "{}"), tool("POST /v1/refunds", "Create a\nrefund", schema)];
+        let catalog = Catalog { tools, ..Catalog::default() };
+        let of = |text: &str| analyze(&Artifact::new(Kind::Http, text.as_bytes().to_vec()).unwrap(), &catalog);
+        let post =
+            |query: &str, body: &str| of(&format!("POST /v1/refunds{query}\ncontent-type: application/json\n\n{body}"));
+        let good = post("?notify=no", "{\"charge\":\"ch_1\",\"amount\":4990,\"note\":null}");
+        assert!(good.understood && !good.has(Code::OperationMismatch), "{:?}", good.findings);
+        assert!(good.findings.iter().any(|f| f.sentence.contains("Create a refund")));
+        for bad in [
+            post("", "{\"charge\":\"ch_1\",\"amount\":4990}"),
+            post("?notify=no", "{\"amount\":4990}"),
+            post("?notify=no", "{\"charge\":\"ch_1\",\"amount\":\"4990\"}"),
+            post("?notify=no", ""),
+        ] {
+            // Descriptions are often wrong: a person decides.
+            assert!(bad.understood && bad.has(Code::OperationMismatch), "{:?}", bad.findings);
+        }
+        assert!(of("POST /v1/other").findings.iter().any(|f| f.sentence.contains("Anything")));
+        assert!(of("GET /v1/refunds").has(Code::UnknownOperation) && of("POST /v1/a/b").has(Code::UnknownOperation));
     }
 
     #[test]

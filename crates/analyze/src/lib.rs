@@ -17,6 +17,7 @@ pub mod mariadb;
 mod mcp;
 pub mod postgresql;
 pub mod provenance;
+mod schema;
 mod secrets;
 mod sentence;
 mod sibling;
@@ -82,7 +83,7 @@ pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
             Kind::SqlPostgresql => postgresql::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlMariadb => mariadb::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::SqlSqlite => sqlite::analyze_into(artifact.text(), catalog, &mut draft),
-            Kind::Http => http::analyze_into(artifact.text(), &mut draft),
+            Kind::Http => http::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::Mcp => mcp::analyze_into(artifact.text(), catalog, &mut draft),
         }
         computed::claim(catalog, &mut draft);

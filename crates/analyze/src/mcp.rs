@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::draft::{Draft, quoted};
 use crate::http::{deepest, doubled};
+use crate::schema::contradictions;
 use crate::{Code, MAX_NESTING};
 
 /// Characters of a description that are shown.
@@ -61,52 +62,11 @@ fn arguments(body: &str, draft: &mut Draft) -> Map<String, Json> {
     arguments
 }
 
-/// What certainly contradicts the tool's schema: a required argument that is missing, one that it does not have, one of another
-/// type or outside of a list. What a schema says in other ways is left to the server.
+/// What contradicts the tool's schema, nobody may sign.
 fn fits(arguments: &Map<String, Json>, tool: &Tool, draft: &mut Draft) {
     let schema: Json = serde_json::from_str(&tool.input_schema).unwrap_or_default();
-    let mut wrong = |sentence: String| draft.note(Code::ToolArguments, None, sentence);
-    let required = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
-    for name in required.filter(|name| !arguments.contains_key(*name)) {
-        wrong(format!("{} needs the argument {}.", quoted(&tool.name), quoted(name)));
-    }
-    let properties = schema.get("properties").and_then(Json::as_object);
-    let closed =
-        schema.get("additionalProperties") == Some(&Json::Bool(false)) && schema.get("patternProperties").is_none();
-    for (name, value) in arguments {
-        let Some(wanted) = properties.and_then(|properties| properties.get(name)) else {
-            if closed {
-                wrong(format!("{} has no argument {}.", quoted(&tool.name), quoted(name)));
-            }
-            continue;
-        };
-        let types: Vec<&str> = match wanted.get("type") {
-            Some(Json::String(one)) => vec![one.as_str()],
-            Some(Json::Array(some)) => some.iter().filter_map(Json::as_str).collect(),
-            _ => Vec::new(),
-        };
-        if !types.is_empty() && !types.iter().any(|of| is_of(value, of)) {
-            wrong(format!("The argument {} is not of type {}.", quoted(name), types.join(" or ")));
-        }
-        if let Some(list) = wanted.get("enum").and_then(Json::as_array)
-            && !list.contains(value)
-        {
-            wrong(format!("The argument {} is none of the values that the tool takes.", quoted(name)));
-        }
-    }
-}
-
-fn is_of(value: &Json, name: &str) -> bool {
-    match name {
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        "null" => value.is_null(),
-        // A type of a newer vocabulary contradicts nothing that we know.
-        _ => true,
+    for sentence in contradictions(arguments, &schema, &quoted(&tool.name), "argument") {
+        draft.note(Code::ToolArguments, None, sentence);
     }
 }
 

@@ -266,7 +266,7 @@ impl Door for Desk {
                 (!columns.is_empty()).then(|| RelationDescription { name: relation.name.clone(), columns })
             })
             .collect();
-        if found.registration.kind() == Kind::Mcp {
+        if found.registration.kind() == Kind::Mcp || !catalog.tools.is_empty() {
             return Ok(tools::described(Self::summary(found, &task), &catalog, &found.registration, &task));
         }
         let message =

@@ -253,8 +253,10 @@ fn ask(order: &Order, credential: &[u8]) -> Result<Report, Report> {
             Address::Sqlite { path } => sqlite_catalog::read(path),
             Address::Postgresql { .. } => postgresql::block_on(postgresql::read_catalog(target, credential)),
             Address::Mariadb { .. } => postgresql::block_on(mariadb::read_catalog(target, credential)),
-            // A service has no schema to compare.
-            Address::Http { .. } => Ok(Catalog::default()),
+            // A service has no schema to compare; its description is for people.
+            Address::Http { openapi, .. } => {
+                openapi.as_deref().map_or_else(|| Ok(Catalog::default()), crate::openapi::read)
+            }
             Address::Mcp { .. } => postgresql::block_on(mcp::read_catalog(target, credential)),
         }
         .map(|catalog| Report::Catalog { catalog: Box::new(catalog) }),

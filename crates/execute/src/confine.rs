@@ -137,6 +137,9 @@ fn restrict_files(address: &Address, place: Option<&Path>) -> Result<bool, landl
         }
         Ok(())
     };
+    if let Address::Http { openapi: Some(description), .. } = address {
+        allow(Path::new(description), AccessFs::ReadFile.into())?;
+    }
     match address {
         // SQLite makes its journal beside the file, so the folder is what it needs.
         Address::Sqlite { path } => {

@@ -40,7 +40,7 @@ const HEADER_MAX: usize = 8 * 1024;
 
 /// Sends the request of the job once.
 pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
-    let Address::Http { origin, requests, credential_header, credential_prefix, private, ca_file } =
+    let Address::Http { origin, requests, credential_header, credential_prefix, private, ca_file, openapi: _ } =
         &job.target.address
     else {
         return Err(failed(FailCode::BadOrder, "the target takes no requests"));

@@ -12,6 +12,7 @@ mod http;
 mod image;
 mod mariadb;
 mod mcp;
+mod openapi;
 mod postgresql;
 mod secret;
 mod sqlite;

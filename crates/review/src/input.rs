@@ -219,6 +219,7 @@ impl Form {
                 },
                 private: self.get("private") == "yes",
                 ca_file: optional("ca_file"),
+                openapi: optional("openapi"),
             },
             _ => return Err(error("malformed", "choose the kind of target")),
         };

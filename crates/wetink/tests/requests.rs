@@ -94,6 +94,7 @@ fn target(origin: &str, requests: &[&str]) -> Registration {
             credential_prefix: "Bearer ".into(),
             private: false,
             ca_file: None,
+            openapi: None,
         },
         environment: "test".into(),
         run_as: "the gateway".into(),
@@ -587,4 +588,53 @@ fn a_credential_is_fetched_from_where_it_is_each_time() {
     let log = String::from_utf8_lossy(&log.stdout);
     assert!(!["first-4e", "second-9v", "third-Kp"].iter().any(|part| log.contains(part)));
     assert!(log.contains("\\\"from\\\":\\\"file\\\""), "the log says where it comes from");
+}
+
+#[test]
+fn a_service_s_description_is_shown_and_held_against_requests() {
+    let service = Service::start(|_| ok("{}"));
+    let machine = Machine::start();
+    machine.furnish();
+    let description = machine.path("openapi.json");
+    let refund = serde_json::json!({ "summary": "Create a refund", "requestBody": { "required": true, "content": { "application/json": {
+        "schema": { "$ref": "#/components/schemas/refund" } } } } });
+    let document = serde_json::json!({
+        "openapi": "3.0.3", "servers": [{ "url": "https://api.example/v1" }],
+        "paths": { "/refunds": { "post": refund }, "/charges/{charge}": { "get": { "summary": "Retrieve a charge\u{202e}" } } },
+        "components": { "schemas": { "refund": { "type": "object", "required": ["charge", "amount"],
+            "properties": { "charge": { "type": "string" }, "amount": { "type": "integer" } } } } },
+    });
+    std::fs::write(&description, document.to_string()).unwrap();
+    let origin = format!("http://127.0.0.1:{}", service.port);
+    let add = ["target", "add", "pay", &origin, "--request", "GET /v1/**", "--request", "POST /v1/**"];
+    let (fine, text) = machine.person(&[&add[..], &["--openapi", description.to_str().unwrap()]].concat(), "");
+    assert!(fine, "{text}");
+    let scope = ["--may", "call GET /v1/charges/*", "--may", "call POST /v1/refunds"];
+    let new = ["task", "new", "Refund charge ch_1 with 4990", "--agent", "robin", "--target", "pay"];
+    assert!(machine.person(&[&new[..], &scope[..]].concat(), "").0);
+    let tasks = machine.json(&["task", "list"], "", None);
+    let statements = tasks.as_array().unwrap().iter().map(|task| task["statement"].as_str().unwrap().to_owned());
+    let statement = statements.into_iter().find(|text| text.contains("target: pay")).unwrap();
+    let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
+    let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+    let headers = [("authorization", format!("Bearer {pass}"))];
+    let asked =
+        machine::Asked { base: &machine.agents, method: "GET", path: "/v1/targets/pay", headers: &headers, body: "" };
+    let (status, _, told) = machine::ask(&asked);
+    assert!(status == 200 && told.contains("POST /v1/refunds") && told.contains("GET /v1/charges/{charge}"), "{told}");
+    assert!(!told.contains('\u{202e}'), "{told}");
+
+    let propose = |body: &str| {
+        let proposal = machine.json(&["propose", "--target", "pay", "--purpose", "refund"], body, Some(&pass));
+        let id = proposal["proposal_id"].as_str().unwrap_or_else(|| panic!("{proposal}")).to_owned();
+        machine.json(&["show", &id], "", None)
+    };
+    let post = |body: &str| propose(&format!("POST /v1/refunds\ncontent-type: application/json\n\n{body}"));
+    let good = post("{\"charge\":\"ch_1\",\"amount\":4990}").to_string();
+    assert!(good.contains("Create a refund") && !good.contains("operation_mismatch"), "{good}");
+    let bad = post("{\"charge\":\"ch_1\",\"amount\":\"4990\"}");
+    assert!(bad.to_string().contains("The member `amount` is not of type integer"), "{bad}");
+    assert_eq!((bad["row"]["risk"].as_str(), bad["row"]["status"].as_str()), (Some("high"), Some("pending")));
+    assert!(propose("GET /v1/unheard/of").to_string().contains("unknown_operation"));
+    assert!(service.seen().is_empty());
 }

@@ -124,6 +124,9 @@ pub enum Address {
         private: bool,
         /// Extra root certificate, absolute path of a PEM file.
         ca_file: Option<String>,
+        /// The service's description (OpenAPI 3, JSON), absolute path. It is shown and held against requests, and never sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        openapi: Option<String>,
     },
 }
 
@@ -320,9 +323,15 @@ impl Registration {
                 text("host", host)?;
                 server(host, *port, *tls, ca_file.as_deref())
             }
-            Address::Http { origin, requests, credential_header, credential_prefix, private: _, ca_file } => {
+            Address::Http { origin, requests, credential_header, credential_prefix, private: _, ca_file, openapi } => {
                 named(requests, Kind::Http)?;
                 text("origin", origin)?;
+                if let Some(path) = openapi {
+                    text("description", path)?;
+                    if !path.starts_with('/') {
+                        return Err(RegistrationError::Path(path.clone()));
+                    }
+                }
                 service(origin, credential_header.as_deref(), credential_prefix, ca_file.as_deref())
             }
             Address::Mcp { server, requests } => {

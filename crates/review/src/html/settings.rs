@@ -148,6 +148,7 @@ fn target_forms() -> Markup {
                     label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
                     label { "Header it goes into (optional)" input name="credential_header" type="text" placeholder="authorization" autocomplete="off"; }
                     label { "What stands before it there" input name="credential_prefix" type="text" placeholder="Bearer" autocomplete="off"; }
+                    label { "OpenAPI description, JSON (optional)" input name="openapi" type="text" autocomplete="off"; }
                     label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
                     label.tick { input type="checkbox" name="private" value="yes"; " The host may have a private address" }
                 }

@@ -52,6 +52,9 @@ pub(crate) struct TargetAdd {
     /// Header that the credential of an https:// target goes into, with what stands before it (default: authorization: Bearer).
     #[arg(long)]
     pub(crate) credential_header: Option<String>,
+    /// The service's description (OpenAPI 3 as JSON): shown beside requests and held against them.
+    #[arg(long)]
+    pub(crate) openapi: Option<std::path::PathBuf>,
     /// The host may have an address of a private network.
     #[arg(long)]
     pub(crate) private: bool,
@@ -183,6 +186,13 @@ fn service(add: &TargetAdd) -> std::result::Result<Reached, String> {
         return Err("say what may be sent there, e.g. --request \"GET /v1/**\"".to_owned());
     }
     let (credential_header, credential_prefix) = header(add);
+    let openapi = match &add.openapi {
+        None => None,
+        Some(file) => {
+            let path = std::fs::canonicalize(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            Some(path.to_str().ok_or("the description's path is not UTF-8")?.to_owned())
+        }
+    };
     let address = Address::Http {
         origin: add.address.trim_end_matches('/').to_owned(),
         requests: add.requests.clone(),
@@ -190,6 +200,7 @@ fn service(add: &TargetAdd) -> std::result::Result<Reached, String> {
         credential_prefix,
         private: add.private,
         ca_file: add.ca_file.clone(),
+        openapi,
     };
     Ok((address, "the gateway".to_owned(), add.credential.clone()))
 }
@@ -307,6 +318,7 @@ mod tests {
             not_requester: false,
             requests: vec![],
             credential_header: None,
+            openapi: None,
             private: false,
             reads: vec![],
             writes: vec![],
