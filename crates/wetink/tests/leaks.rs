@@ -1,4 +1,4 @@
-//! The hunt for planted credentials: after everything that can be done with two real databases and a service that tells everything was done, and much of it failed on
+//! The hunt for planted credentials: after everything that can be done with two real databases, a service and a program that tell everything was done, and much of it failed on
 //! purpose, no file, answer, error, message or process listing holds one of them in any form they take on the way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -174,9 +174,73 @@ fn a_service_that_tells(machine: &Machine, by_hand: &ByHand<'_>, person: &dyn Fn
     pass
 }
 
+/// A program that gives its credential back in every way it can think of, also where it fails.
+const TELLS: &str = r#"
+import base64, json, os, sys, urllib.parse
+s = os.environ["TOKEN"]; b = s.encode()
+ways = [s, base64.b64encode(b).decode(), base64.urlsafe_b64encode(b"us:" + b + b"!").decode(), b.hex(), b.hex().upper(),
+    "".join("%%%02X" % c for c in b), urllib.parse.quote(s), json.dumps(s)]
+for line in sys.stdin:
+    m = json.loads(line)
+    if "id" not in m: continue
+    result = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": s, "version": s}}
+    if m["method"] == "tools/list": result = {"tools": [{"name": "tell", "description": "Tells.", "inputSchema": {}, "annotations": {"readOnlyHint": True}}]}
+    if m["method"] == "tools/call":
+        sys.stderr.write(s)
+        if m["params"]["arguments"].get("fail"):
+            print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -1, "message": " ".join(ways)}}), flush=True)
+            continue
+        result = {"content": [{"type": "text", "text": w} for w in ways] + [{"type": "resource_link", "uri": "x:" + s, "name": s}], "structuredContent": {s: ways}}
+    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": result}), flush=True)
+"#;
+
+/// The same with a program whose credential the vault does not hold itself.
+fn a_tool_that_tells(machine: &Machine, by_hand: &ByHand<'_>, person: &dyn Fn(&[&str]), secret: &str, place: &Path) {
+    let (script, token) = (place.join("server.py"), place.join("token"));
+    std::fs::write(&script, TELLS).unwrap();
+    std::fs::write(&token, secret).unwrap();
+    by_hand(&["secret", "refer", "tool", "--", "/bin/cat", token.to_str().unwrap()], "", None);
+    let python = Path::new("/usr/bin/python3").canonicalize().unwrap();
+    let address = format!("mcp:{} {}", python.display(), script.display());
+    let rules = ["--request", "ASK /tell", "--request", "CALL /tell", "--credential-variable", "TOKEN"];
+    person(
+        &[
+            &["target", "add", "tool", &address, "--credential", "tool", "--reads", script.to_str().unwrap()],
+            &rules[..],
+        ]
+        .concat(),
+    );
+    let scope = ["--may", "call ASK /tell", "--may", "call CALL /tell", "--auto-reads"];
+    person(&[&["task", "new", "Let it tell", "--agent", "robin", "--target", "tool"], &scope[..]].concat());
+    let tasks = machine.json(&["task", "list"], "", None);
+    let statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
+    let ours = statements
+        .filter(|s| s.contains("\ntarget: tool "))
+        .find_map(|s| s.lines().find_map(|line| line.strip_prefix("task: ").map(str::to_owned)));
+    let pass = machine.json(&["task", "pass", &ours.unwrap()], "", None)["pass"].as_str().unwrap().to_owned();
+    for text in ["ASK /tell\n\n{}", "ASK /tell\n\n{\"fail\":true}"] {
+        let told =
+            by_hand(&["propose", "--target", "tool", "--purpose", "try", "--wait", "5", "--json"], text, Some(&pass));
+        assert_eq!(told["status"] == "released", !text.contains("fail"), "{told}");
+        assert!(text.contains("fail") || told.to_string().matches("[credential]").count() >= 8, "{told}");
+    }
+    let asked =
+        by_hand(&["propose", "--target", "tool", "--purpose", "try", "--json"], "CALL /tell\n\n{}", Some(&pass));
+    let id = asked["proposal_id"].as_str().unwrap().to_owned();
+    by_hand(&["show", &id, "--from-guard"], "", None);
+    let arm = machine.json(&["show", &id], "", None)["arm"].as_str().unwrap_or_default().to_owned();
+    let (ok, text) = machine.person(&["approve", &id], &format!("{arm}\n"));
+    assert!(ok, "{text}");
+    let run = machine.json(&["show", &id], "", None)["run"].as_str().unwrap().to_owned();
+    by_hand(&["result", "show", &run], "", None);
+    person(&["result", "release", &run, "--column", "kind", "--column", "name", "--column", "text"]);
+    by_hand(&["wait", &id, "--json"], "", Some(&pass));
+}
+
 #[test]
 fn no_credential_is_anywhere() {
-    let [for_pg, for_my, for_api, wrong] = ["pg", "my", "api", "no"].map(planted);
+    let [for_pg, for_my, for_api, for_tool, wrong] = ["pg", "my", "api", "tool", "no"].map(planted);
+    let elsewhere = support::Folder::new();
     let postgresql = Server::start();
     postgresql.sql(&format!(
         "CREATE TABLE orders (id int PRIMARY KEY, status text); INSERT INTO orders SELECT i, 'paid' FROM generate_series(1, 20) i;
@@ -195,6 +259,7 @@ fn no_credential_is_anywhere() {
         ("PostgreSQL", for_pg.clone()),
         ("MariaDB", for_my.clone()),
         ("service", for_api.clone()),
+        ("tool", for_tool.clone()),
         ("wrong", wrong.clone()),
     ];
     let mut passes = Vec::new();
@@ -267,6 +332,7 @@ fn no_credential_is_anywhere() {
             passes.push(pass);
         }
         passes.push(a_service_that_tells(&machine, &by_hand, &person, &for_api));
+        a_tool_that_tells(&machine, &by_hand, &person, &for_tool, &elsewhere.0);
         for arguments in [
             &["target", "list", "--json"][..],
             &["task", "list", "--json"],
