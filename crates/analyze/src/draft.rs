@@ -215,6 +215,9 @@ impl Draft {
 
 /// A name for a sentence: hidden characters escaped, cut to a readable length.
 pub(crate) fn quoted(name: &str) -> String {
+    if name.len() <= 80 && name.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return format!("`{name}`");
+    }
     let shown: String = name.chars().take(80).collect();
     let dots = if shown.len() < name.len() { "…" } else { "" };
     format!("`{}{dots}`", visible(&shown).replace('\n', "⏎"))

@@ -44,6 +44,10 @@ pub fn visible_char(c: char) -> char {
 /// The text with every hidden character written as `⟨U+200B⟩`. The brackets themselves are written that way too when
 /// they stand in the text, so two different texts never look the same. Line feeds stay; tabs become `→` and a tab.
 pub fn visible(text: &str) -> String {
+    // Most texts are plain, which one look at their bytes tells.
+    if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {

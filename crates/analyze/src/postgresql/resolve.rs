@@ -262,7 +262,7 @@ impl<'a> Resolver<'a> {
             draft.note(Code::VolatileFunction, span, format!("{} uses up a transaction id.", quoted(&shown)));
         }
         for function in found {
-            let shown = quoted(&function.name);
+            let shown = || quoted(&function.name);
             let own = function.name.starts_with("pg_catalog.");
             for inner in &function.calls {
                 self.called(inner, span, draft);
@@ -271,7 +271,7 @@ impl<'a> Resolver<'a> {
                 draft.note(
                     Code::UserFunction,
                     span,
-                    format!("{shown} is written by users; what it does is part of the effect."),
+                    format!("{} is written by users; what it does is part of the effect.", shown()),
                 );
                 for definition in &function.definitions {
                     let (name, definition) = (function.name.clone(), definition.clone());
@@ -280,21 +280,21 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             if function.security_definer {
-                draft.note(Code::SecurityDefiner, span, format!("{shown} runs with its owner's rights."));
+                draft.note(Code::SecurityDefiner, span, format!("{} runs with its owner's rights.", shown()));
             }
             match function.volatility {
                 Volatility::Volatile if !(own && harmless && !function.user_code) => {
-                    draft.note(Code::VolatileFunction, span, format!("{shown} is volatile: it may do anything."));
+                    draft.note(Code::VolatileFunction, span, format!("{} is volatile: it may do anything.", shown()));
                 }
                 Volatility::Stable if function.user_code && !own => {
                     draft.note(
                         Code::UserFunctionReads,
                         span,
-                        format!("{shown} is written by users and may read any relation."),
+                        format!("{} is written by users and may read any relation.", shown()),
                     );
                 }
                 Volatility::Immutable if function.user_code && !own => {
-                    draft.note(Code::UserFunction, span, format!("{shown} is written by users."));
+                    draft.note(Code::UserFunction, span, format!("{} is written by users.", shown()));
                 }
                 Volatility::Volatile | Volatility::Stable | Volatility::Immutable => {}
             }
@@ -310,6 +310,9 @@ impl<'a> Resolver<'a> {
 
     /// Operators of users that the sign may mean.
     pub(super) fn operators(&self, schema: &str, symbol: &str) -> Vec<&'a Operator> {
+        if self.catalog.operators.is_empty() {
+            return Vec::new();
+        }
         let at = |schema: &str| self.catalog.operator(&format!("{schema}.{symbol}"));
         if schema.is_empty() {
             self.path.iter().filter_map(|s| at(s)).collect()
