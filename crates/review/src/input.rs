@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wire::people::{GrantRequest, Person, PersonError, Selection};
-use wire::target::{Address as TargetAddress, Approvals, Registration, Rights, Tls};
+use wire::target::{Address as TargetAddress, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::error::error;
 
@@ -52,6 +52,14 @@ impl Form {
     }
 
     /// The same, but it must be there.
+    /// What stands before a credential in its header, with the blank after it.
+    fn prefix(&self) -> String {
+        match self.get("credential_prefix").trim() {
+            "" => String::new(),
+            word => format!("{word} "),
+        }
+    }
+
     fn rights(&self) -> Result<Rights, PersonError> {
         match self.get("rights") {
             "login" => Ok(Rights::Login),
@@ -209,14 +217,36 @@ impl Form {
                 tls: if self.get("tls") == "disable" { Tls::Disable } else { Tls::Require },
                 ca_file: optional("ca_file"),
             },
+            "mcp_program" => TargetAddress::Mcp {
+                server: McpServer::Stdio {
+                    command: self.lines("command"),
+                    reads: self.lines("reads"),
+                    writes: self.lines("writes"),
+                    ports: self
+                        .lines("ports")
+                        .iter()
+                        .map(|port| port.parse().map_err(|_| error("malformed", "a port is a number up to 65535")))
+                        .collect::<Result<_, _>>()?,
+                    credential_variable: optional("credential_variable"),
+                },
+                requests: self.lines("requests"),
+            },
+            "mcp_http" => TargetAddress::Mcp {
+                server: McpServer::Http {
+                    origin: self.need("origin")?,
+                    path: self.need("path")?,
+                    credential_header: optional("credential_header"),
+                    credential_prefix: self.prefix(),
+                    private: self.get("private") == "yes",
+                    ca_file: optional("ca_file"),
+                },
+                requests: self.lines("requests"),
+            },
             "http" => TargetAddress::Http {
                 origin: self.need("origin")?,
                 requests: self.lines("requests"),
                 credential_header: optional("credential_header"),
-                credential_prefix: match self.get("credential_prefix").trim() {
-                    "" => String::new(),
-                    word => format!("{word} "),
-                },
+                credential_prefix: self.prefix(),
                 private: self.get("private") == "yes",
                 ca_file: optional("ca_file"),
                 openapi: optional("openapi"),
@@ -329,6 +359,36 @@ mod tests {
         for bad in ["", "task:", "all ", "everything", "agent:a b", "agent:\u{200b}"] {
             assert!(scope(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn servers_of_tools_are_registered_by_form() {
+        let base = [("name", "tools"), ("environment", "dev"), ("requests", "CALL /*\r\n")];
+        let made = |more: &[(&str, &str)]| form(&[&base[..], more].concat()).registration();
+        let program = [("type", "mcp_program"), ("command", "/usr/bin/node\r\n/opt/a b.js"), ("ports", "443\r\n")];
+        let TargetAddress::Mcp { server: McpServer::Stdio { command, ports, .. }, requests } =
+            made(&program).unwrap().address
+        else {
+            panic!("a program")
+        };
+        assert_eq!(
+            (command, ports, requests),
+            (vec!["/usr/bin/node".into(), "/opt/a b.js".into()], vec![443], vec!["CALL /*".into()])
+        );
+        let http = [
+            ("type", "mcp_http"),
+            ("origin", "https://mcp.example"),
+            ("path", "/mcp"),
+            ("credential_prefix", "Bearer"),
+        ];
+        let TargetAddress::Mcp { server: McpServer::Http { credential_prefix, .. }, .. } = made(&http).unwrap().address
+        else {
+            panic!("over HTTP")
+        };
+        assert_eq!(credential_prefix, "Bearer ");
+        assert!(made(&[("type", "mcp_program"), ("command", "/usr/bin/node"), ("ports", "https")]).is_err());
+        assert!(made(&[("type", "mcp_program"), ("command", "node")]).is_err());
+        assert!(made(&[("type", "mcp_http"), ("origin", "http://mcp.example"), ("path", "/mcp")]).is_err());
     }
 
     #[test]

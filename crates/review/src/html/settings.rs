@@ -155,6 +155,37 @@ fn target_forms() -> Markup {
                 label { "What may be sent, one line each" textarea.mono name="requests" rows="3" required placeholder="GET /v1/**" spellcheck="false" {} }
                 (labels)
             } }
+        details { summary { "Add an MCP server that is a program" }
+            form method="post" action="/grants" {
+                input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="mcp_program";
+                div.grid {
+                    (common)
+                    label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
+                    label { "Variable it goes into (optional)" input.mono name="credential_variable" type="text" placeholder="GITHUB_TOKEN" autocomplete="off" spellcheck="false"; }
+                }
+                label { "The program by its whole path, then its arguments, one a line" textarea.mono name="command" rows="3" required placeholder="/usr/bin/node" spellcheck="false" {} }
+                label { "Files and folders besides the system's that it may read, one a line" textarea.mono name="reads" rows="2" spellcheck="false" {} }
+                label { "Files and folders that it may also write" textarea.mono name="writes" rows="2" spellcheck="false" {} }
+                label { "TCP ports that it may connect to" textarea.mono name="ports" rows="2" spellcheck="false" {} }
+                label { "What may be called, one line each; ASK for tools that only read" textarea.mono name="requests" rows="3" required placeholder="CALL /create_issue" spellcheck="false" {} }
+                (labels)
+            } }
+        details { summary { "Add an MCP server over HTTP" }
+            form method="post" action="/grants" {
+                input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="mcp_http";
+                div.grid {
+                    (common)
+                    label { "Origin" input.mono name="origin" type="text" required placeholder="https://mcp.example" autocomplete="off" spellcheck="false"; }
+                    label { "Path" input.mono name="path" type="text" required value="/mcp" autocomplete="off" spellcheck="false"; }
+                    label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
+                    label { "Header it goes into (optional)" input name="credential_header" type="text" placeholder="authorization" autocomplete="off"; }
+                    label { "What stands before it there" input name="credential_prefix" type="text" placeholder="Bearer" autocomplete="off"; }
+                    label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
+                    label.tick { input type="checkbox" name="private" value="yes"; " The host may have a private address" }
+                }
+                label { "What may be called, one line each; ASK for tools that only read" textarea.mono name="requests" rows="3" required placeholder="CALL /create_issue" spellcheck="false" {} }
+                (labels)
+            } }
         details { summary { "Add a PostgreSQL database" }
             form method="post" action="/grants" {
                 input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="postgresql";
