@@ -66,6 +66,9 @@ const SYSTEM: [&str; 23] = [
     "/run/systemd/resolve",
 ];
 
+/// `fchmodat2`, the same number on every architecture since Linux 6.6.
+const FCHMODAT2: i64 = 452;
+
 /// Open files.
 const FILES_MAX: u64 = 64;
 
@@ -102,14 +105,25 @@ pub(crate) fn second(address: &Address) -> Result<Confinement, String> {
     } else {
         None
     };
+    let ports_hold = holds_ports();
     let landlock = restrict_files(address, place).unwrap_or(false);
     if starts(address) && !landlock {
         return Err("this kernel cannot confine a program to its files (no Landlock)".to_owned());
+    }
+    let connects = matches!(address, Address::Mcp { server: McpServer::Stdio { ports, .. }, .. } if !ports.is_empty());
+    if connects && !ports_hold {
+        return Err("this kernel cannot confine a program to its ports (Linux 6.7 can)".to_owned());
     }
     let program = filter(address).map_err(|error| format!("the system call filter cannot be built: {error}"))?;
     seccompiler::apply_filter(&program)
         .map_err(|error| format!("the system call filter cannot be installed: {error}"))?;
     Ok(Confinement { landlock, seccomp: true })
+}
+
+/// Whether Landlock knows of ports.
+fn holds_ports() -> bool {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    rules.handle_access(AccessNet::from_all(ABI::V4)).and_then(Ruleset::create).is_ok()
 }
 
 /// What would hold here, found out without confining this process.
@@ -209,6 +223,7 @@ fn filter(address: &Address) -> Result<BpfProgram, seccompiler::BackendError> {
         nix::libc::SYS_ptrace,
         nix::libc::SYS_process_vm_readv,
         nix::libc::SYS_process_vm_writev,
+        nix::libc::SYS_pidfd_getfd,
         nix::libc::SYS_mount,
         nix::libc::SYS_umount2,
         nix::libc::SYS_pivot_root,
@@ -235,7 +250,26 @@ fn filter(address: &Address) -> Result<BpfProgram, seccompiler::BackendError> {
         nix::libc::SYS_setuid,
         nix::libc::SYS_setgid,
     ];
-    let refused = refused.into_iter().chain(starting.into_iter().filter(|_| !starts));
+    // Landlock has no rule for who may change a file's mode, owner or attributes, and an old one none for cutting it off: what a
+    // program may do by a path, it could do to the guard's own files.
+    let by_path = [
+        nix::libc::SYS_fchmodat,
+        nix::libc::SYS_fchownat,
+        nix::libc::SYS_setxattr,
+        nix::libc::SYS_lsetxattr,
+        nix::libc::SYS_removexattr,
+        nix::libc::SYS_lremovexattr,
+        nix::libc::SYS_truncate,
+        FCHMODAT2,
+    ];
+    #[cfg(target_arch = "x86_64")]
+    let old_by_path = [nix::libc::SYS_chmod, nix::libc::SYS_chown, nix::libc::SYS_lchown];
+    #[cfg(not(target_arch = "x86_64"))]
+    let old_by_path: [i64; 0] = [];
+    let refused = refused
+        .into_iter()
+        .chain(starting.into_iter().filter(|_| !starts))
+        .chain(by_path.into_iter().chain(old_by_path).filter(|_| starts));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused.map(|call| (call, vec![])).collect();
     // Sockets of other families than Unix, IPv4 and IPv6. A program that is started gets none but those of its ports: a Unix
     // socket's path is no matter of Landlock's, and behind some of them is the guard.
