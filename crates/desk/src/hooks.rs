@@ -200,7 +200,9 @@ async fn next(desk: &Desk, sender: &Sender, place: &Place) -> Result<(), DeskErr
         return Err(crate::link::LinkError::Protocol.into());
     };
     // Signals are drawn by the view, which may be a moment behind the log.
-    desk.applied(first + entries.len() as u64).await?;
+    let end = first + entries.len() as u64;
+    desk.applied(end).await?;
+    let mut signals = desk.view(move |store| store.signals_between(first, end)).await?.into_iter().peekable();
     let people_url = &desk.inner.config.people_url;
     for (logged, index) in entries.iter().zip(first..) {
         let mut told = false;
@@ -208,7 +210,7 @@ async fn next(desk: &Desk, sender: &Sender, place: &Place) -> Result<(), DeskErr
             deliver(sender, &sender.id(&index.to_string()), &message).await;
             told = true;
         }
-        for row in desk.view(move |store| store.signals_of(index)).await? {
+        while let Some(row) = signals.next_if(|row| row.index == index) {
             let signal = signal_view(row);
             let id = sender.id(&format!("{index} {}", signal.signal));
             deliver(sender, &id, &alert(&signal, people_url)).await;

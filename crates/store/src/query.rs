@@ -244,20 +244,21 @@ impl Store {
     /// Signals before that entry, newest first, at most a page.
     pub fn signals(&self, before: Option<u64>) -> Result<Vec<SignalRow>, StoreError> {
         let before = before.map_or(i64::MAX, |index| i64::try_from(index).unwrap_or(i64::MAX));
-        self.signals_where("idx < ?1 ORDER BY idx DESC, kind", before)
+        self.signals_where(&format!("idx >= ?1 AND idx < ?2 ORDER BY idx DESC, kind LIMIT {PAGE}"), 0, before)
     }
 
-    /// Signals that the entry at `index` raised.
-    pub fn signals_of(&self, index: u64) -> Result<Vec<SignalRow>, StoreError> {
-        self.signals_where("idx = ?1 ORDER BY kind", i64::try_from(index).unwrap_or(i64::MAX))
+    /// Signals that the entries from `first` up to `end` (exclusive) raised, oldest first. As many as those entries raise.
+    pub fn signals_between(&self, first: u64, end: u64) -> Result<Vec<SignalRow>, StoreError> {
+        let index = |index: u64| i64::try_from(index).unwrap_or(i64::MAX);
+        self.signals_where("idx >= ?1 AND idx < ?2 ORDER BY idx, kind", index(first), index(end))
     }
 
-    fn signals_where(&self, clause: &str, index: i64) -> Result<Vec<SignalRow>, StoreError> {
+    fn signals_where(&self, clause: &str, first: i64, end: i64) -> Result<Vec<SignalRow>, StoreError> {
         let db = lock(&self.reader);
         let mut statement = db.prepare_cached(&format!(
-            "SELECT idx, kind, at_ms, agent, person, task, target, proposal, sentence FROM signals WHERE {clause} LIMIT {PAGE}"
+            "SELECT idx, kind, at_ms, agent, person, task, target, proposal, sentence FROM signals WHERE {clause}"
         ))?;
-        let rows = statement.query_map([index], |row| {
+        let rows = statement.query_map([first, end], |row| {
             Ok(SignalRow {
                 index: row.get::<_, i64>(0)?.unsigned_abs(),
                 kind: row.get(1)?,
