@@ -252,6 +252,9 @@ impl Door for Desk {
         let found = registry.targets.iter().find(|t| t.registration.name == target && task.target == target);
         let found = found.ok_or_else(|| Refused::from(Refusal::UnknownTarget))?;
         let catalog = self.catalog(target, false).await?;
+        if found.registration.kind() == Kind::Mcp || !catalog.tools.is_empty() {
+            return Ok(tools::described(Self::summary(found, &task), &catalog, &found.registration, &task));
+        }
         let relations = catalog
             .relations
             .iter()
@@ -266,9 +269,6 @@ impl Door for Desk {
                 (!columns.is_empty()).then(|| RelationDescription { name: relation.name.clone(), columns })
             })
             .collect();
-        if found.registration.kind() == Kind::Mcp || !catalog.tools.is_empty() {
-            return Ok(tools::described(Self::summary(found, &task), &catalog, &found.registration, &task));
-        }
         let message =
             "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal.";
         Ok(TargetDescription { target: Self::summary(found, &task), relations, message: message.to_owned() })

@@ -105,13 +105,12 @@ pub(crate) fn second(address: &Address) -> Result<Confinement, String> {
     } else {
         None
     };
-    let ports_hold = holds_ports();
     let landlock = restrict_files(address, place).unwrap_or(false);
     if starts(address) && !landlock {
         return Err("this kernel cannot confine a program to its files (no Landlock)".to_owned());
     }
     let connects = matches!(address, Address::Mcp { server: McpServer::Stdio { ports, .. }, .. } if !ports.is_empty());
-    if connects && !ports_hold {
+    if connects && !holds_ports() {
         return Err("this kernel cannot confine a program to its ports (Linux 6.7 can)".to_owned());
     }
     let program = filter(address).map_err(|error| format!("the system call filter cannot be built: {error}"))?;

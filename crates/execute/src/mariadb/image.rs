@@ -275,7 +275,7 @@ impl Changed {
 
     /// A condition for each row: its key, and that it still is as the run left it.
     fn as_left(&self) -> Option<String> {
-        let mut out = String::new();
+        let (mut out, written) = (String::new(), self.written());
         for (_, after) in &self.0.images.rows {
             let after = after.as_deref()?;
             let mut meets: Vec<String> = Vec::with_capacity(after.len());
@@ -283,7 +283,7 @@ impl Changed {
                 let column = &self.0.images.columns[at];
                 if column.key {
                     meets.push(format!("{} = {}", self.name(at), cell.constant));
-                } else if !column.computed && self.written().contains(&at) {
+                } else if written.contains(&at) {
                     meets.push(self.0.classes[at].still(&self.name(at), &cell.constant));
                 }
             }
