@@ -131,6 +131,13 @@ fn target_forms() -> Markup {
         }
         button.primary type="submit" { "Continue to the statement" }
     };
+    let over_http = html! {
+        label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
+        label { "Header it goes into (optional)" input name="credential_header" type="text" placeholder="authorization" autocomplete="off"; }
+        label { "What stands before it there" input name="credential_prefix" type="text" placeholder="Bearer" autocomplete="off"; }
+        label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
+        label.tick { input type="checkbox" name="private" value="yes"; " The host may have a private address" }
+    };
     html! {
         details { summary { "Add a SQLite file" }
             form method="post" action="/grants" {
@@ -145,12 +152,8 @@ fn target_forms() -> Markup {
                 div.grid {
                     (common)
                     label { "Origin" input.mono name="origin" type="text" required placeholder="https://api.example" autocomplete="off" spellcheck="false"; }
-                    label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
-                    label { "Header it goes into (optional)" input name="credential_header" type="text" placeholder="authorization" autocomplete="off"; }
-                    label { "What stands before it there" input name="credential_prefix" type="text" placeholder="Bearer" autocomplete="off"; }
                     label { "OpenAPI description, JSON (optional)" input name="openapi" type="text" autocomplete="off"; }
-                    label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
-                    label.tick { input type="checkbox" name="private" value="yes"; " The host may have a private address" }
+                    (over_http)
                 }
                 label { "What may be sent, one line each" textarea.mono name="requests" rows="3" required placeholder="GET /v1/**" spellcheck="false" {} }
                 (labels)
@@ -177,11 +180,7 @@ fn target_forms() -> Markup {
                     (common)
                     label { "Origin" input.mono name="origin" type="text" required placeholder="https://mcp.example" autocomplete="off" spellcheck="false"; }
                     label { "Path" input.mono name="path" type="text" required value="/mcp" autocomplete="off" spellcheck="false"; }
-                    label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
-                    label { "Header it goes into (optional)" input name="credential_header" type="text" placeholder="authorization" autocomplete="off"; }
-                    label { "What stands before it there" input name="credential_prefix" type="text" placeholder="Bearer" autocomplete="off"; }
-                    label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
-                    label.tick { input type="checkbox" name="private" value="yes"; " The host may have a private address" }
+                    (over_http)
                 }
                 label { "What may be called, one line each; ASK for tools that only read" textarea.mono name="requests" rows="3" required placeholder="CALL /create_issue" spellcheck="false" {} }
                 (labels)
