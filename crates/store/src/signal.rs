@@ -229,7 +229,8 @@ mod tests {
             let actor = Actor { role: Role::Agent, name: "robin".into() };
             let event = if denied { EventKind::Denied } else { EventKind::Proposed };
             let mut entry = Entry::new(Timestamp::from_millis(at), Domain::Desk, event, actor);
-            entry.task = Some("t-000000000000".into());
+            // In turns of two tasks: what is remembered is the agent's.
+            entry.task = Some(format!("t-00000000000{}", self.next % 2));
             entry.on_behalf_of = Some("Ada".into());
             let shown = serde_json::json!({"headline": "READS", "in_scope": true, "understood": true, "findings": []});
             let effect = serde_json::json!({"relations": [{"name": relation}]});

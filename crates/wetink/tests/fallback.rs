@@ -32,9 +32,7 @@ impl Scene {
         let new = ["task", "new", "Set n", "--agent", "robin", "--target", "shop"];
         let (ok, text) = machine.person(&[&new[..], &scope[..]].concat(), "");
         assert!(ok, "{text}");
-        let statement = machine.json(&["task", "list"], "", None)[0]["statement"].as_str().unwrap().to_owned();
-        let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
-        let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+        let pass = machine.pass_of("shop");
         Self { machine, relation: relation.to_owned(), pass }
     }
 

@@ -150,12 +150,7 @@ fn a_service_that_tells(machine: &Machine, by_hand: &ByHand<'_>, person: &dyn Fn
     person(&["target", "add", "api", &origin, "--credential", "api", "--request", "GET /**", "--request", "POST /**"]);
     let scope = ["--may", "call GET /**", "--may", "call POST /**", "--auto-reads"];
     person(&[&["task", "new", "Look and pay", "--agent", "robin", "--target", "api"], &scope[..]].concat());
-    let tasks = machine.json(&["task", "list"], "", None);
-    let statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
-    let ours = statements
-        .filter(|s| s.contains("\ntarget: api "))
-        .find_map(|s| s.lines().find_map(|line| line.strip_prefix("task: ").map(str::to_owned)));
-    let pass = machine.json(&["task", "pass", &ours.unwrap()], "", None)["pass"].as_str().unwrap().to_owned();
+    let pass = machine.pass_of("api");
     let propose = |text: &str| {
         by_hand(&["propose", "--target", "api", "--purpose", "try", "--wait", "2", "--json"], text, Some(&pass))
     };
@@ -212,12 +207,7 @@ fn a_tool_that_tells(machine: &Machine, by_hand: &ByHand<'_>, person: &dyn Fn(&[
     );
     let scope = ["--may", "call ASK /tell", "--may", "call CALL /tell", "--auto-reads"];
     person(&[&["task", "new", "Let it tell", "--agent", "robin", "--target", "tool"], &scope[..]].concat());
-    let tasks = machine.json(&["task", "list"], "", None);
-    let statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
-    let ours = statements
-        .filter(|s| s.contains("\ntarget: tool "))
-        .find_map(|s| s.lines().find_map(|line| line.strip_prefix("task: ").map(str::to_owned)));
-    let pass = machine.json(&["task", "pass", &ours.unwrap()], "", None)["pass"].as_str().unwrap().to_owned();
+    let pass = machine.pass_of("tool");
     for text in ["ASK /tell\n\n{}", "ASK /tell\n\n{\"fail\":true}"] {
         let told =
             by_hand(&["propose", "--target", "tool", "--purpose", "try", "--wait", "5", "--json"], text, Some(&pass));
@@ -302,12 +292,7 @@ fn no_credential_is_anywhere() {
                 &update,
                 "--auto-reads",
             ]);
-            let tasks = machine.json(&["task", "list"], "", None);
-            let statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
-            let ours = statements
-                .filter(|s| s.contains(&format!("\ntarget: {name} ")))
-                .find_map(|s| s.lines().find_map(|line| line.strip_prefix("task: ").map(str::to_owned)));
-            let pass = machine.json(&["task", "pass", &ours.unwrap()], "", None)["pass"].as_str().unwrap().to_owned();
+            let pass = machine.pass_of(name);
             let propose = |sql: &str| {
                 by_hand(&["propose", "--target", name, "--purpose", "try", "--wait", "2", "--json"], sql, Some(&pass))
             };

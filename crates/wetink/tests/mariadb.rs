@@ -41,9 +41,7 @@ fn the_whole_way_to_mariadb() {
     let task = [&["task", "new", "Refund in MariaDB", "--agent", "robin", "--target", "maria"], &scope[..]].concat();
     let (ok, text) = machine.person(&task, "");
     assert!(ok, "{text}");
-    let statement = machine.json(&["task", "list"], "", None)[0]["statement"].as_str().unwrap().to_owned();
-    let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
-    let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+    let pass = machine.pass_of("maria");
     let agent = |arguments: &[&str], input: &str| machine.json(arguments, input, Some(&pass));
 
     let read = agent(

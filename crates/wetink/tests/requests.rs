@@ -470,11 +470,7 @@ fn an_api_call_from_proposal_to_release() {
         "",
     );
     assert!(fine, "{text}");
-    let tasks = machine.json(&["task", "list"], "", None);
-    let statements = tasks.as_array().unwrap().iter().map(|task| task["statement"].as_str().unwrap().to_owned());
-    let statement = statements.into_iter().find(|text| text.contains("stripe")).unwrap();
-    let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
-    let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+    let pass = machine.pass_of("stripe");
     let propose =
         |body: &str| machine.json(&["propose", "--target", "stripe", "--purpose", "refund"], body, Some(&pass));
 
@@ -555,11 +551,7 @@ fn a_credential_is_fetched_from_where_it_is_each_time() {
             ];
             assert!(machine.person(&new, "").0);
         }
-        let tasks = machine.json(&["task", "list"], "", None);
-        let statements = tasks.as_array().unwrap().iter().map(|task| task["statement"].as_str().unwrap().to_owned());
-        let statement = statements.into_iter().find(|text| text.contains(&format!("target: {target}"))).unwrap();
-        let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
-        let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+        let pass = machine.pass_of(target);
         let body = format!("GET /v1/{n}");
         let read = machine.run(&["propose", "--json", "--target", target, "--purpose", "look"], &body, Some(&pass));
         let read: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap_or_default();
@@ -612,11 +604,7 @@ fn a_service_s_description_is_shown_and_held_against_requests() {
     let scope = ["--may", "call GET /v1/charges/*", "--may", "call POST /v1/refunds"];
     let new = ["task", "new", "Refund charge ch_1 with 4990", "--agent", "robin", "--target", "pay"];
     assert!(machine.person(&[&new[..], &scope[..]].concat(), "").0);
-    let tasks = machine.json(&["task", "list"], "", None);
-    let statements = tasks.as_array().unwrap().iter().map(|task| task["statement"].as_str().unwrap().to_owned());
-    let statement = statements.into_iter().find(|text| text.contains("target: pay")).unwrap();
-    let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
-    let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+    let pass = machine.pass_of("pay");
     let headers = [("authorization", format!("Bearer {pass}"))];
     let asked =
         machine::Asked { base: &machine.agents, method: "GET", path: "/v1/targets/pay", headers: &headers, body: "" };

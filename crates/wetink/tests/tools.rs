@@ -68,11 +68,7 @@ impl Scene {
         ];
         let (fine, text) = machine.person(&[&new[..], &may[..]].concat(), "");
         assert!(fine, "{text}");
-        let tasks = machine.json(&["task", "list"], "", None);
-        let statements = tasks.as_array().unwrap().iter().map(|task| task["statement"].as_str().unwrap().to_owned());
-        let statement = statements.into_iter().find(|text| text.contains("target: tools")).unwrap();
-        let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
-        let pass = machine.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned();
+        let pass = machine.pass_of("tools");
         Self { machine, pass }
     }
 

@@ -154,9 +154,16 @@ impl Machine {
         let task = [&["task", "new", "Refund the batch", "--agent", "robin", "--target", "shop"], &scope[..]].concat();
         let (ok, text) = self.person(&task, "");
         assert!(ok, "{text}");
-        let statement = self.json(&["task", "list"], "", None)[0]["statement"].as_str().unwrap().to_owned();
-        let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
-        self.json(&["task", "pass", &task], "", None)["pass"].as_str().unwrap().to_owned()
+        self.pass_of("shop")
+    }
+
+    /// A pass for the open task of that target.
+    pub fn pass_of(&self, target: &str) -> String {
+        let tasks = self.json(&["task", "list"], "", None);
+        let mut statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
+        let ours = statements.find(|statement| statement.contains(&format!("\ntarget: {target} "))).unwrap();
+        let task = ours.lines().find_map(|line| line.strip_prefix("task: ")).unwrap();
+        self.json(&["task", "pass", task], "", None)["pass"].as_str().unwrap().to_owned()
     }
 }
 
