@@ -1,5 +1,6 @@
 //! What is analyzed, logged and stored: schemas, one agent's statements, and proposals as the desk logs them.
 
+use analyze::Snapshot;
 use anyhow::{Context as _, Result, ensure};
 use approve::Nonce;
 use approve::statement::OpenTask;
@@ -87,7 +88,7 @@ pub(crate) fn task(gateway: Digest, target_fingerprint: Digest, auto_reads: bool
 
 /// The agent's statement, examined as the desk does it.
 pub(crate) fn examined() -> Result<Examined> {
-    let catalog = sqlite(0);
+    let catalog = Snapshot::from(sqlite(0));
     let scope: Result<Vec<_>, _> = MAY.iter().map(|may| may.parse()).collect();
     let scope = scope.map_err(|error| anyhow::anyhow!("scope: {error:?}"))?;
     let labels = std::collections::BTreeMap::default();

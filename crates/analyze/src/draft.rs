@@ -103,19 +103,19 @@ impl Draft {
     }
 
     pub(crate) fn claim(&mut self, relation: &str, verb: Verb) {
-        self.effect.relation_mut(relation).verbs.push(verb);
+        add_verb(&mut self.effect.relation_mut(relation).verbs, verb);
     }
 
     pub(crate) fn claim_read(&mut self, relation: &str, column: &str) {
         let used = self.effect.relation_mut(relation);
-        used.verbs.push(Verb::Read);
-        used.reads.push(column.to_owned());
+        add_verb(&mut used.verbs, Verb::Read);
+        add_column(&mut used.reads, column);
     }
 
     pub(crate) fn claim_write(&mut self, relation: &str, verb: Verb, column: &str) {
         let used = self.effect.relation_mut(relation);
-        used.verbs.push(verb);
-        used.writes.push(column.to_owned());
+        add_verb(&mut used.verbs, verb);
+        add_column(&mut used.writes, column);
     }
 
     /// Seeing that rows exist needs a right on some column. Where no column can stand for that without being named by the
@@ -210,6 +210,20 @@ impl Draft {
             statements: self.statements,
             sentence,
         }
+    }
+}
+
+fn add_verb(verbs: &mut Vec<Verb>, verb: Verb) {
+    if !verbs.contains(&verb) {
+        verbs.push(verb);
+    }
+}
+
+/// Most columns are named several times, one soon after the other; what is doubled in spite of this is taken out at the end.
+fn add_column(columns: &mut Vec<String>, column: &str) {
+    const LOOKED_AT: usize = 8;
+    if !columns.iter().rev().take(LOOKED_AT).any(|known| known == column) {
+        columns.push(column.to_owned());
     }
 }
 

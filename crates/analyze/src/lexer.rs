@@ -43,7 +43,8 @@ pub fn literals(artifact: &Artifact) -> Vec<Literal> {
 /// The targets' own parsers decide what a statement means; this one serves where they give no positions.
 pub(crate) fn lexemes(text: &str, kind: Kind) -> Vec<Lexeme> {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0, kind };
-    let mut out = Vec::new();
+    // Few tokens are shorter than two bytes.
+    let mut out = Vec::with_capacity(text.len() / 2 + 1);
     while cursor.at < cursor.bytes.len() {
         let start = cursor.at;
         let token = cursor.next();

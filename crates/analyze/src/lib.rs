@@ -21,6 +21,7 @@ mod schema;
 mod secrets;
 mod sentence;
 mod sibling;
+mod snapshot;
 pub mod sqlite;
 mod text;
 
@@ -33,6 +34,7 @@ pub use finding::{Code, Finding, Severity};
 pub use lexer::{Literal, literals};
 pub use sentence::headline;
 pub use sibling::{differences, pattern};
+pub use snapshot::Snapshot;
 
 use draft::Draft;
 

@@ -42,9 +42,12 @@ pub(crate) fn sentence(effect: &Effect, findings: &[Finding], understood: bool, 
     if effect.commits_itself {
         parts.push("the database commits this by itself".to_owned());
     }
-    let text = parts.join("; ");
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    let mut text = parts.join("; ");
+    // Each part begins with a word of ours.
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
 }
 
 /// One line for the top of the page, e.g. `CHANGES 37 of 5,311 rows in main.orders`.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use artifact::catalog::Catalog;
 use artifact::effect::{Grade, Rows};
 use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp};
-use lifecycle::{Asked, Decision, Examined, Policy, RunRights, Setting, TaskScope, draft, examine, released_text};
+use lifecycle::{
+    Asked, Decision, Examined, Policy, RunRights, Setting, Snapshot, TaskScope, draft, examine, released_text,
+};
 use store::ProposalRow;
 use wire::Refusal;
 use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
@@ -148,7 +149,7 @@ impl Desk {
         target: &TargetView,
         artifact: &Artifact,
         against: &Against,
-        catalog: &Arc<Catalog>,
+        catalog: &Arc<Snapshot>,
     ) -> Result<Examined, DeskError> {
         let (author, task, target, artifact) = (author.clone(), task.clone(), target.clone(), artifact.clone());
         let (against, catalog) = (against.clone(), Arc::clone(catalog));

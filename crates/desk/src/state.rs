@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use artifact::catalog::Catalog;
 use artifact::{Digest, ProposalId, SessionId, TaskId};
-use lifecycle::Policy;
+use lifecycle::{Policy, Snapshot};
 use review::Change;
 use store::{Store, StoreError};
 use tokio::sync::{Mutex, MutexGuard, RwLock, broadcast, watch};
@@ -33,7 +32,7 @@ pub struct Desk {
 /// The last schema read of one target, and whose turn it is to read it again.
 #[derive(Default)]
 struct CatalogSlot {
-    read: tokio::sync::Mutex<Option<(Instant, Arc<Catalog>)>>,
+    read: tokio::sync::Mutex<Option<(Instant, Arc<Snapshot>)>>,
 }
 
 pub(crate) struct Inner {
@@ -181,7 +180,7 @@ impl Desk {
     }
 
     /// The schema of a target, at most half a minute old; `fresh` reads it now.
-    pub(crate) async fn catalog(&self, target: &str, fresh: bool) -> Result<Arc<Catalog>, DeskError> {
+    pub(crate) async fn catalog(&self, target: &str, fresh: bool) -> Result<Arc<Snapshot>, DeskError> {
         let slot = {
             let mut catalogs = self.inner.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(catalogs.entry(target.to_owned()).or_default())
@@ -198,7 +197,11 @@ impl Desk {
         else {
             return Err(LinkError::Protocol.into());
         };
-        let catalog = Arc::new(*catalog);
+        let catalog = match read.take() {
+            // Nothing changed, so what was found by it still holds.
+            Some((_, known)) if **known == *catalog => known,
+            _ => Arc::new(Snapshot::from(*catalog)),
+        };
         *read = Some((Instant::now(), Arc::clone(&catalog)));
         Ok(catalog)
     }

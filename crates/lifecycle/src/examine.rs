@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analyze::{Analysis, Code, Finding, Severity, analyze, headline};
+use analyze::{Analysis, Code, Finding, Severity, Snapshot, headline};
 use artifact::catalog::Catalog;
 use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, within_scope};
 use artifact::{Artifact, Effect, Kind, request, shapes};
@@ -32,7 +32,7 @@ pub struct Setting<'a> {
     /// Labels of columns, by `relation.column`.
     pub labels: &'a BTreeMap<String, String>,
     /// Its schema.
-    pub catalog: &'a Catalog,
+    pub catalog: &'a Snapshot,
     /// Methods and patterns of paths that may be sent there, for targets that take requests.
     pub requests: &'a [String],
     /// Which rights a run there has.
@@ -91,7 +91,7 @@ pub struct Examined {
 
 /// Analyzes and decides.
 pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> Examined {
-    let mut analysis = analyze(artifact, setting.catalog);
+    let mut analysis = setting.catalog.analyze(artifact);
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
     let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
     registered(setting, &mut analysis);

@@ -19,7 +19,7 @@ pub mod statement;
 mod step;
 mod task;
 
-pub use analyze::{Sensitive, detect, differences, pattern};
+pub use analyze::{Sensitive, Snapshot, detect, differences, pattern};
 pub use asked::{Asked, released_text};
 pub use event::{Ending, Event};
 pub use examine::{Again, Examined, Risk, RunRights, Setting, decide_again, examine, labels_touched};

@@ -1,5 +1,7 @@
 //! INSERT, UPDATE, DELETE and MERGE.
 
+use std::borrow::Cow;
+
 use artifact::catalog::Relation;
 use artifact::effect::Verb;
 use pg_query::protobuf::{
@@ -64,7 +66,7 @@ impl<'a> Walker<'a, '_> {
             None => {}
         }
         if let Some(conflict) = n.on_conflict_clause.as_deref() {
-            let excluded = own.iter().cloned().map(|s| s.named("excluded"));
+            let excluded = own.iter().cloned().map(|s| s.named("excluded".into()));
             let env = Env::inside(&base, own.iter().cloned().chain(excluded).collect());
             self.infer(conflict.infer.as_deref(), &Env::inside(&base, own.clone()));
             let changed = self.assigned(&conflict.target_list, target.as_ref().map(|t| t.0));
@@ -223,15 +225,15 @@ impl<'a> Walker<'a, '_> {
         let Some(n) = n else { return };
         let mut sources: Vec<Source<'a>> = own.to_vec();
         sources.extend(others);
-        let mut names = vec!["old", "new"];
+        let mut names: Vec<Cow<'a, str>> = vec!["old".into(), "new".into()];
         for option in &n.options {
             match &option.node {
-                Some(NodeEnum::ReturningOption(option)) => names.push(&option.value),
+                Some(NodeEnum::ReturningOption(option)) => names.push(option.value.clone().into()),
                 _ => self.unsupported("this option of RETURNING", None),
             }
         }
         for name in names {
-            sources.extend(own.iter().cloned().map(|s| s.named(name).qualified_only()));
+            sources.extend(own.iter().cloned().map(|s| s.named(name.clone()).qualified_only()));
         }
         let env = Env::inside(base, sources);
         self.all(&env, &n.exprs);

@@ -56,19 +56,20 @@ const DANGEROUS: &[&str] = &[
     "http",
     "http_delete",
     "http_get",
-    "http_post",
-    "http_put",
     "http_head",
     "http_patch",
+    "http_post",
+    "http_put",
+    "loread",
+    "lowrite",
     "pg_buffercache_evict",
     "pg_buffercache_evict_all",
     "pg_buffercache_evict_relation",
-    "lowrite",
-    "loread",
     "pg_cancel_backend",
     "pg_checkpoint",
-    "pg_config",
+    "pg_clear_attribute_stats",
     "pg_clear_relation_stats",
+    "pg_config",
     "pg_control_checkpoint",
     "pg_control_init",
     "pg_control_recovery",
@@ -87,12 +88,11 @@ const DANGEROUS: &[&str] = &[
     "pg_prewarm",
     "pg_promote",
     "pg_reload_conf",
+    "pg_restore_attribute_stats",
+    "pg_restore_relation_stats",
     "pg_rotate_logfile",
     "pg_set_attribute_stats",
     "pg_set_relation_stats",
-    "pg_clear_attribute_stats",
-    "pg_restore_attribute_stats",
-    "pg_restore_relation_stats",
     "pg_show_all_file_settings",
     "pg_show_all_settings",
     "pg_stat_file",
@@ -153,19 +153,24 @@ const DANGEROUS_PREFIXES: &[&str] = &[
     "pg_write_",
 ];
 
+/// Whether `name` is in one of the long lists, which are in order.
+pub(super) fn among(list: &[&str], name: &str) -> bool {
+    list.binary_search(&name).is_ok()
+}
+
 /// True if a function of that bare name is refused wherever it lives.
 pub(super) fn is_dangerous(name: &str) -> bool {
     let name = name.to_lowercase();
-    DANGEROUS.contains(&name.as_str()) || DANGEROUS_PREFIXES.iter().any(|p| name.starts_with(p))
+    among(DANGEROUS, &name) || DANGEROUS_PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
 /// Symbols of the server's own operators. Any other symbol was defined by users or an extension.
 pub(super) const OPERATORS: &[&str] = &[
-    "!!", "!~", "!~*", "!~~", "!~~*", "#", "##", "#-", "#>", "#>>", "%", "&", "&&", "&<", "&<|", "&>", "*", "*<",
+    "!!", "!=", "!~", "!~*", "!~~", "!~~*", "#", "##", "#-", "#>", "#>>", "%", "&", "&&", "&<", "&<|", "&>", "*", "*<",
     "*<=", "*<>", "*=", "*>", "*>=", "+", "-", "->", "->>", "-|-", "/", "<", "<->", "<<", "<<=", "<<|", "<=", "<>",
-    "!=", "<@", "<^", "=", ">", ">=", ">>", ">>=", ">^", "?", "?#", "?&", "?-", "?-|", "?|", "?||", "@", "@-@", "@>",
-    "@?", "@@", "@@@", "^", "^@", "|", "|&>", "|/", "|>>", "||", "||/", "~", "~*", "~<=~", "~<~", "~=", "~>=~", "~>~",
-    "~~", "~~*",
+    "<@", "<^", "=", ">", ">=", ">>", ">>=", ">^", "?", "?#", "?&", "?-", "?-|", "?|", "?||", "@", "@-@", "@>", "@?",
+    "@@", "@@@", "^", "^@", "|", "|&>", "|/", "|>>", "||", "||/", "~", "~*", "~<=~", "~<~", "~=", "~>=~", "~>~", "~~",
+    "~~*",
 ];
 
 /// The server's own types that a statement may name.
@@ -211,6 +216,7 @@ pub(super) const TYPES: &[&str] = &[
     "oidvector",
     "path",
     "pg_lsn",
+    "pg_snapshot",
     "point",
     "polygon",
     "record",
@@ -239,7 +245,6 @@ pub(super) const TYPES: &[&str] = &[
     "tstzrange",
     "tsvector",
     "txid_snapshot",
-    "pg_snapshot",
     "unknown",
     "uuid",
     "varbit",
@@ -256,6 +261,14 @@ pub(super) const SYSTEM_COLUMNS: &[&str] = &["tableoid", "xmin", "cmin", "xmax",
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_that_are_searched_are_in_order() {
+        for list in [DANGEROUS, HARMLESS_VOLATILE, OPERATORS, TYPES] {
+            assert!(list.is_sorted(), "{list:?}");
+            assert!(list.iter().all(|name| among(list, name)));
+        }
+    }
 
     #[test]
     fn dangerous_and_harmless_do_not_overlap() {

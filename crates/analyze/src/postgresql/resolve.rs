@@ -33,25 +33,26 @@ impl<'a> Resolver<'a> {
 
     /// The relation a name means; none after noting why it is not known.
     pub(super) fn relation(&self, schema: &str, name: &str, span: Span, draft: &mut Draft) -> Option<&'a Relation> {
-        let shown = if schema.is_empty() { name.to_owned() } else { format!("{schema}.{name}") };
+        let shown = || if schema.is_empty() { name.to_owned() } else { format!("{schema}.{name}") };
         if !is_plain(schema) || !is_plain(name) {
             draft.note(
                 Code::AmbiguousName,
                 span,
-                format!("The name {} cannot be shown without doubt.", quoted(&shown)),
+                format!("The name {} cannot be shown without doubt.", quoted(&shown())),
             );
             return None;
         }
         let found = self.find_relation(schema, name);
         if found.is_none() {
-            draft.note(Code::UnknownRelation, span, format!("The target has no relation {}.", quoted(&shown)));
+            draft.note(Code::UnknownRelation, span, format!("The target has no relation {}.", quoted(&shown())));
         }
         found
     }
 
     /// The same, quietly. A name as the system's own tables have it is never looked for elsewhere.
     pub(super) fn find_relation(&self, schema: &str, name: &str) -> Option<&'a Relation> {
-        let at = |schema: &str| self.catalog.relation(&format!("{schema}.{name}"));
+        let mut full = String::new();
+        let mut at = |schema: &str| self.catalog.relation(joined(&mut full, schema, name));
         if !schema.is_empty() {
             return at(schema);
         }
@@ -221,7 +222,8 @@ impl<'a> Resolver<'a> {
 
     /// Every function that a call by this name may reach; overloading may choose any of them.
     pub(super) fn candidates(&self, schema: &str, name: &str) -> Vec<&'a Function> {
-        let at = |schema: &str| self.catalog.function(&format!("{schema}.{name}"));
+        let mut full = String::new();
+        let mut at = |schema: &str| self.catalog.function(joined(&mut full, schema, name));
         if schema.is_empty() {
             self.path.iter().filter_map(|schema| at(schema)).collect()
         } else {
@@ -231,12 +233,12 @@ impl<'a> Resolver<'a> {
 
     /// Notes a call and judges it by the worst function it may reach.
     pub(super) fn call(&self, schema: &str, name: &str, span: Span, draft: &mut Draft) {
-        let shown = if schema.is_empty() { name.to_owned() } else { format!("{schema}.{name}") };
+        let shown = || if schema.is_empty() { name.to_owned() } else { format!("{schema}.{name}") };
         if !is_plain(schema) || !is_plain(name) {
             draft.note(
                 Code::AmbiguousName,
                 span,
-                format!("The name {} cannot be shown without doubt.", quoted(&shown)),
+                format!("The name {} cannot be shown without doubt.", quoted(&shown())),
             );
         }
         let found = self.candidates(schema, name);
@@ -246,7 +248,7 @@ impl<'a> Resolver<'a> {
         }
         draft.effect.functions.extend(found.iter().map(|f| f.name.to_lowercase()));
         if names::is_dangerous(name) {
-            let sentence = format!("{} reaches beyond the statement.", quoted(&shown));
+            let sentence = format!("{} reaches beyond the statement.", quoted(&shown()));
             return draft.note(Code::DangerousFunction, span, sentence);
         }
         if name == "current_setting" {
@@ -254,12 +256,12 @@ impl<'a> Resolver<'a> {
         }
         let own = schema.is_empty() || schema == "pg_catalog";
         let sequence = own && names::SEQUENCE_WRITERS.contains(&name);
-        let harmless = own && (sequence || names::HARMLESS_VOLATILE.contains(&name));
+        let harmless = own && (sequence || names::among(names::HARMLESS_VOLATILE, name));
         if found.is_empty() && !harmless {
-            draft.note(Code::UnknownFunction, span, format!("The target has no function {}.", quoted(&shown)));
+            draft.note(Code::UnknownFunction, span, format!("The target has no function {}.", quoted(&shown())));
         }
         if own && names::ASSIGNS_TRANSACTION.contains(&name) {
-            draft.note(Code::VolatileFunction, span, format!("{} uses up a transaction id.", quoted(&shown)));
+            draft.note(Code::VolatileFunction, span, format!("{} uses up a transaction id.", quoted(&shown())));
         }
         for function in found {
             let shown = || quoted(&function.name);
@@ -328,6 +330,15 @@ impl<'a> Resolver<'a> {
             self.call("", name, span, draft);
         }
     }
+}
+
+/// A full name, in a place that serves for the next one too.
+fn joined<'n>(full: &'n mut String, schema: &str, name: &str) -> &'n str {
+    full.clear();
+    full.push_str(schema);
+    full.push('.');
+    full.push_str(name);
+    full
 }
 
 fn foreign(name: &str, draft: &mut Draft) {

@@ -17,9 +17,9 @@ pub(super) type Columns<'a> = Rc<[(Cow<'a, str>, Cow<'a, str>)]>;
 #[derive(Clone)]
 pub(super) struct Source<'a> {
     /// The name other parts of the statement use for it.
-    pub(super) alias: String,
+    pub(super) alias: Cow<'a, str>,
     /// The schema it may be qualified with; none if an alias hides it.
-    pub(super) schema: Option<String>,
+    pub(super) schema: Option<Cow<'a, str>>,
     /// The relation, unless it is a subquery, a function and the like (whose reads were claimed inside).
     pub(super) relation: Option<&'a Relation>,
     /// None if not known.
@@ -40,8 +40,8 @@ impl<'a> Source<'a> {
         let (schema, name) = relation.name.split_once('.').unwrap_or(("", &relation.name));
         let hidden = !alias.is_empty();
         Self {
-            alias: if hidden { alias.to_owned() } else { name.to_owned() },
-            schema: (!hidden).then(|| schema.to_owned()),
+            alias: if hidden { owned(alias) } else { Cow::Borrowed(name) },
+            schema: (!hidden).then_some(Cow::Borrowed(schema)),
             relation: Some(relation),
             columns: Some(columns),
             qualified_only: false,
@@ -55,14 +55,14 @@ impl<'a> Source<'a> {
             }
             names.into_iter().map(|n| (Cow::Owned(n.clone()), Cow::Owned(n))).collect()
         });
-        Self { alias: alias.to_owned(), schema: None, relation: None, columns, qualified_only: false }
+        Self { alias: owned(alias), schema: None, relation: None, columns, qualified_only: false }
     }
 
     /// The same source where no relation stands behind it.
     pub(super) fn detached<'b>(&self) -> Source<'b> {
         Source {
-            alias: self.alias.clone(),
-            schema: self.schema.clone(),
+            alias: owned(&self.alias),
+            schema: self.schema.as_deref().map(owned),
             relation: None,
             columns: self
                 .columns
@@ -72,8 +72,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub(super) fn named(mut self, alias: &str) -> Self {
-        alias.clone_into(&mut self.alias);
+    pub(super) fn named(mut self, alias: Cow<'a, str>) -> Self {
+        self.alias = alias;
         self.schema = None;
         self
     }
@@ -98,10 +98,13 @@ pub(super) struct Env<'p, 'a> {
     pub(super) ctes: Vec<Cte>,
 }
 
+/// Every column.
+const EVERY: Cow<'static, str> = Cow::Borrowed("*");
+
 /// What a name turned out to mean.
 pub(super) enum Meaning<'a> {
     /// These columns (`*` for all of them) of these relations; possibly none, if it is a column computed inside.
-    Columns(Vec<(&'a Relation, String)>),
+    Columns(Vec<(&'a Relation, Cow<'a, str>)>),
     /// Something of a row that is no column: a function of that name may be called.
     Attribute(Vec<&'a Relation>),
     /// Nothing that analysis can see.
@@ -131,9 +134,9 @@ impl<'p, 'a> Env<'p, 'a> {
     }
 
     /// `*`: every column of every source of this level.
-    pub(super) fn everything(&self) -> Vec<(&'a Relation, String)> {
+    pub(super) fn everything(&self) -> Vec<(&'a Relation, Cow<'a, str>)> {
         let visible = self.sources.iter().filter(|s| !s.qualified_only);
-        visible.filter_map(|s| s.relation).map(|r| (r, "*".to_owned())).collect()
+        visible.filter_map(|s| s.relation).map(|r| (r, EVERY)).collect()
     }
 
     /// A name without a qualifier.
@@ -148,11 +151,11 @@ impl<'p, 'a> Env<'p, 'a> {
                     Some(columns) => {
                         for (_, real) in columns.iter().filter(|(visible, _)| visible == name) {
                             here = true;
-                            claims.extend(source.relation.map(|r| (r, real.clone().into_owned())));
+                            claims.extend(source.relation.map(|r| (r, real.clone())));
                         }
                         if SYSTEM_COLUMNS.contains(&name) && source.relation.is_some() {
                             here = true;
-                            claims.extend(source.relation.map(|r| (r, "*".to_owned())));
+                            claims.extend(source.relation.map(|r| (r, EVERY)));
                         }
                     }
                     None => doubt = true,
@@ -166,7 +169,7 @@ impl<'p, 'a> Env<'p, 'a> {
         // The name of a source on its own stands for the whole row.
         for source in self.levels().flat_map(|l| &l.sources).filter(|s| s.alias == name) {
             known = true;
-            claims.extend(source.relation.map(|r| (r, "*".to_owned())));
+            claims.extend(source.relation.map(|r| (r, EVERY)));
         }
         if known { Meaning::Columns(claims) } else { Meaning::Unknown }
     }
@@ -185,7 +188,7 @@ impl<'p, 'a> Env<'p, 'a> {
         if sources.is_empty() {
             return Meaning::Unknown;
         }
-        Meaning::Columns(sources.iter().filter_map(|s| s.relation).map(|r| (r, "*".to_owned())).collect())
+        Meaning::Columns(sources.iter().filter_map(|s| s.relation).map(|r| (r, EVERY)).collect())
     }
 
     /// `alias.name` or `schema.alias.name`.
@@ -201,11 +204,11 @@ impl<'p, 'a> Env<'p, 'a> {
                 source.columns.iter().flat_map(|columns| columns.iter()).filter(|(visible, _)| visible == name)
             {
                 found = true;
-                claims.extend(source.relation.map(|r| (r, real.clone().into_owned())));
+                claims.extend(source.relation.map(|r| (r, real.clone())));
             }
             if SYSTEM_COLUMNS.contains(&name) {
                 found = true;
-                claims.extend(source.relation.map(|r| (r, "*".to_owned())));
+                claims.extend(source.relation.map(|r| (r, EVERY)));
             }
         }
         if found {

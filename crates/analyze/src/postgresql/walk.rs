@@ -207,7 +207,6 @@ impl<'a> Walker<'a, '_> {
         let span = span_at(n.location);
         let fields: Vec<Option<&str>> = n.fields.iter().map(text_of).collect();
         let shown = fields.iter().map(|f| f.unwrap_or("*")).collect::<Vec<_>>().join(".");
-        self.seen.insert(("column", i64::from(n.location), shown.clone()));
         let (meaning, last) = match fields[..] {
             [None] => (Meaning::Columns(env.everything()), None),
             [Some(name)] => (env.bare(name), None),
@@ -241,6 +240,7 @@ impl<'a> Walker<'a, '_> {
             }
             Meaning::Unknown => self.unknown_column(&shown, span),
         }
+        self.seen.insert(("column", i64::from(n.location), shown));
     }
 
     pub(super) fn unknown_column(&mut self, shown: &str, span: Span) {
@@ -308,12 +308,13 @@ impl<'a> Walker<'a, '_> {
                 self.names.called(function, span, self.draft);
             }
         }
-        if !users.is_empty() && (!own || !names::OPERATORS.contains(symbol)) {
+        let known = names::among(names::OPERATORS, symbol);
+        if !users.is_empty() && !(own && known) {
             return;
         }
         // Not operators in the text, but spelled as such in the tree: BETWEEN, IN, LIKE and the like.
         let words = symbol.chars().all(|c| c.is_ascii_uppercase() || c == ' ');
-        if !own || !(names::OPERATORS.contains(symbol) || words) {
+        if !own || !(known || words) {
             let sentence = format!("The operator {} is not the server's own.", quoted(&parts.join(".")));
             self.draft.note(Code::UserOperator, span, sentence);
         }
@@ -324,7 +325,7 @@ impl<'a> Walker<'a, '_> {
         let parts: Vec<&str> = n.names.iter().filter_map(text_of).collect();
         let own = match parts[..] {
             [name] | ["pg_catalog", name] => {
-                names::TYPES.contains(&name) || names::TYPES.contains(&name.trim_start_matches('_'))
+                names::among(names::TYPES, name) || names::among(names::TYPES, name.trim_start_matches('_'))
             }
             _ => parts.is_empty(),
         };
