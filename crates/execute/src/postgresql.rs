@@ -82,9 +82,11 @@ async fn attempt(
     let began = Instant::now();
     let who: String = format!("wetink:{}", job.signer).chars().filter(char::is_ascii_graphic).take(63).collect();
     let begin = if read_only { "BEGIN READ ONLY" } else { "BEGIN READ WRITE" };
-    run(db, &format!("SET application_name = {}; {begin}", literal(&who))).await?;
-    let transaction = if read_only { None } else { strings(db, "SELECT pg_current_xact_id()::text").await?.pop() };
-    let ours = strings(db, OURS).await?;
+    let id = if read_only { "" } else { "SELECT pg_current_xact_id()::text;" };
+    let opening = format!("SET application_name = {}; {begin}; {id} {OURS}", literal(&who));
+    let mut told = strings(db, &opening).await?;
+    let ours = told.pop();
+    let transaction = told.pop();
     // A statement that changes the schema is compared before it does, any other once it holds its locks.
     let defines = job.effect.verb == Verb::Define;
     if defines {
@@ -107,7 +109,7 @@ async fn attempt(
         }
     };
     // The artifact must not have ended our transaction and begun another.
-    if strings(db, OURS).await.ok() != Some(ours) {
+    if ours.is_none() || strings(db, OURS).await.ok().and_then(|mut now| now.pop()) != ours {
         return Err(failed(FailCode::BeyondEffect, "the statement ended the transaction it ran in"));
     }
     if !defines && !job.effect.shapes.is_empty() {
@@ -268,16 +270,17 @@ fn cell(row: &PgRow, index: usize) -> Result<Option<String>, Report> {
 
 /// Names of the columns' sources, looked up inside the same transaction.
 async fn origins(db: &mut PgConnection, result: &mut ResultSet, sources: &Sources) -> Result<(), Report> {
-    let wanted: Vec<String> =
-        sources.iter().flatten().map(|(oid, number)| format!("({oid}::oid, {number}::int2)")).collect();
+    let wanted: Vec<String> = sources
+        .iter()
+        .flatten()
+        .map(|(oid, number)| format!(
+            "({oid}::int8, {number}::int8, pg_catalog.array_to_string((pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, {oid}, {number})).object_names, '.'))"
+        ))
+        .collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let sql = format!(
-        "SELECT a.attrelid::int8, a.attnum::int8, n.nspname || '.' || c.relname || '.' || a.attname FROM pg_attribute a
-         JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (a.attrelid, a.attnum) IN ({})",
-        wanted.join(", ")
-    );
+    let sql = format!("VALUES {}", wanted.join(", "));
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(db).await.map_err(|error| map(&error))?;
     for row in rows {
         let (Ok(oid), Ok(number), Ok(name)) =

@@ -4,7 +4,7 @@
 //! fall back to. The login that mints never runs an artifact. A role is made empty, so that it can be made before it is
 //! needed, and gets its grants once the effect is known.
 //!
-//! If we crash here: the role stays, cannot log in after its deadline, and is swept by the next run. The minter holds an
+//! If we crash here: the role stays, cannot log in after its deadline, and is swept after the next run. The minter holds an
 //! advisory lock named after the role as long as it lives, so a sweeper knows which roles nobody needs any more.
 
 use artifact::catalog::unnamed_column;
@@ -19,7 +19,7 @@ use wire::order::{FailCode, Job, Report};
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
-use super::session::{literal, login, not_ours, open, quote, run, strings, table};
+use super::session::{check, literal, not_ours, open, quote, run, strings, table};
 use crate::child::failed;
 
 /// Every minted role's name begins with this.
@@ -43,37 +43,44 @@ fn lock_of(role: &str) -> String {
 }
 
 impl Minted {
-    /// Sweeps what earlier runs may have left, then makes a role that may do nothing yet.
+    /// Makes a role that may do nothing yet.
     pub(super) async fn empty(target: &Registration, credential: &[u8]) -> Result<Self, Report> {
-        let Address::Postgresql { mirror, .. } = &target.address else { return Err(not_ours()) };
-        let mut minter = login(target, credential).await?;
-        sweep(&mut minter).await?;
+        let Address::Postgresql { login, mirror, .. } = &target.address else { return Err(not_ours()) };
+        let mut minter = open(target, login, credential).await?;
         let (role, password) = (format!("{PREFIX}{}", random()), Zeroizing::new(random()));
-        let until = target.statement_timeout_ms / 1000 + SLACK_S;
+        let seconds = target.statement_timeout_ms / 1000 + SLACK_S;
+        // By the server's clock.
+        let deadline = format!("SELECT (pg_catalog.now() + interval '{seconds} seconds')::text");
+        let until = strings(&mut minter, &deadline).await?.pop().unwrap_or_default();
         // Nothing is lost if the server loses the role in a crash, so nobody waits for its disk.
         let batch = format!(
             "SET synchronous_commit = off; SELECT pg_advisory_lock({lock}); BEGIN;
-             CREATE ROLE {role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 1 PASSWORD {verifier};
-             DO $do$ BEGIN EXECUTE format('ALTER ROLE {role} VALID UNTIL %L', now() + interval '{until} seconds'); END $do$;
+             CREATE ROLE {role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 1 PASSWORD {verifier} VALID UNTIL {until};
              {member} COMMIT",
             lock = lock_of(&role),
             verifier = literal(&scram(&password)),
+            until = literal(&until),
             member = mirror.as_ref().map(|mirror| format!("GRANT {} TO {role};", quote(mirror))).unwrap_or_default(),
         );
-        run(&mut minter, &batch).await.map_err(cannot_mint)?;
+        if let Err(report) = run(&mut minter, &batch).await {
+            // What the login lacks is better told by the question for it.
+            run(&mut minter, "ROLLBACK").await?;
+            check(&mut minter, target).await?;
+            return Err(cannot_mint(report));
+        }
         Ok(Self { minter, role, password })
     }
 
-    /// Gives the role what the effect names, in one transaction. A mirrored role has its rights by membership.
+    /// Gives the role what the effect names, in one transaction, once the login that mints was found to have no powers that it
+    /// must not have. A mirrored role has its rights by membership.
     pub(super) async fn grant(&mut self, job: &Job) -> Result<(), Report> {
         grant(&mut self.minter, &self.role, job).await
     }
 
     /// Asks what will be asked once there is an effect, so that the server has read its own tables by then.
     pub(super) async fn warm(&mut self) {
-        for question in [facts_of(&["''".to_owned()]), wider(&["''".to_owned()], &["''".to_owned()], "")] {
-            let _ = table(&mut self.minter, &question).await;
-        }
+        let none = RelationUse { name: "public.none".to_owned(), ..RelationUse::default() };
+        let _ = table(&mut self.minter, &questions(&[&none], &[], "postgres")).await;
     }
 
     /// A session of the minted role.
@@ -93,9 +100,11 @@ impl Minted {
         &mut self.minter
     }
 
-    /// Takes everything back. An error leaves the role to the next sweep; the run's outcome does not change.
+    /// Takes everything back, also what earlier runs may have left. An error leaves the role to the next sweep; the run's outcome
+    /// does not change.
     pub(super) async fn drop(mut self) {
         let _ = remove(&mut self.minter, &self.role).await;
+        let _ = sweep(&mut self.minter).await;
         let _ = self.minter.close().await;
     }
 }
@@ -108,6 +117,7 @@ async fn grant(minter: &mut PgConnection, role: &str, job: &Job) -> Result<(), R
             "no grant covers a change of the schema; register the target once more with a login that owns the objects",
         ));
     }
+    check(minter, &job.target).await?;
     if mirror.is_some() {
         return Ok(());
     }
@@ -167,75 +177,110 @@ fn scram(password: &str) -> String {
     format!("SCRAM-SHA-256$1:{salt}${stored}:{server}")
 }
 
-/// What the effect needs, as GRANT statements. Names come from the server, spelled by it.
+/// What the effect needs, as GRANT statements. Names of relations come from the server, spelled by it.
 async fn grants(minter: &mut PgConnection, job: &Job, role: &str, database: &str) -> Result<String, Report> {
     let used: Vec<&RelationUse> = job.effect.relations.iter().filter(|r| !of_the_server(&r.name)).collect();
+    let answers = table(minter, &questions(&used, &job.effect.functions, database)).await?;
     let mut sql = String::new();
-    if !used.is_empty() {
-        let names: Vec<String> = used.iter().map(|r| literal(&r.name)).collect();
-        let facts = table(minter, &facts_of(&names)).await?;
-        for wanted in &used {
-            let found = facts.iter().find(|row| row[0].as_deref() == Some(&wanted.name));
-            let Some([_, Some(name), Some(kind), columns]) = found.map(Vec::as_slice) else {
-                let gone = format!("the relation {} is gone", wanted.name);
-                return Err(failed(FailCode::StatementFailed, &gone));
-            };
-            let rights = if kind == "S" {
-                "USAGE, SELECT, UPDATE".to_owned()
-            } else {
+    for wanted in &used {
+        let found = answers.iter().find(|row| row.len() > 1 && row[0].as_deref() == Some(&wanted.name));
+        let Some([_, Some(name), Some(kind), columns, whole]) = found.map(Vec::as_slice) else {
+            let gone = format!("the relation {} is gone, or the login may not use its schema", wanted.name);
+            return Err(failed(FailCode::StatementFailed, &gone));
+        };
+        let rights = match kind.as_str() {
+            "sequence" => "USAGE, SELECT, UPDATE".to_owned(),
+            "table" | "view" | "materialized view" | "foreign table" => {
                 // What code of users names does not stand in the artifact, so then no column is known to be unnamed.
                 let text = Some(job.artifact.as_str()).filter(|_| !job.effect.runs_code_of_users());
                 rights_on(wanted, columns.as_deref(), text)
-            };
-            if !rights.is_empty() {
-                // What only its view's owner may read cannot be passed on, and need not be: the fence binds it.
-                sql += &format!(
-                    "DO $do$ BEGIN GRANT {rights} ON {name} TO {role}; EXCEPTION WHEN insufficient_privilege THEN NULL; END $do$;"
-                );
             }
+            _ => return Err(failed(FailCode::StatementFailed, &format!("{} is no relation with rows", wanted.name))),
+        };
+        if !rights.is_empty() && whole.as_deref() == Some("true") {
+            sql += &format!("GRANT {rights} ON {name} TO {role};");
+        } else if !rights.is_empty() {
+            // What only its view's owner may read cannot be passed on, and need not be: the fence binds it.
+            sql += &format!(
+                "DO $do$ BEGIN GRANT {rights} ON {name} TO {role}; EXCEPTION WHEN insufficient_privilege THEN NULL; END $do$;"
+            );
         }
     }
-    let schemas: Vec<String> = used
-        .iter()
-        .map(|r| r.name.as_str())
-        .chain(job.effect.functions.iter().map(String::as_str))
-        .filter_map(|name| name.split_once('.').map(|(schema, _)| literal(schema)))
-        .collect();
-    let functions: Vec<String> =
-        job.effect.functions.iter().filter(|f| !of_the_server(f)).map(|f| literal(f)).collect();
-    for grant in strings(minter, &wider(&schemas, &functions, database)).await? {
+    for grant in answers.into_iter().filter(|row| row.len() == 1).flatten().flatten() {
         sql += &format!("{grant} TO {role};");
     }
     Ok(sql)
 }
 
-fn list(items: &[String]) -> String {
-    if items.is_empty() { "NULL".to_owned() } else { items.join(", ") }
+/// In rows of five: spelling, kind and columns (where one may be needed) of each relation, and whether every right on its rows
+/// can be passed on. In rows of one: rights to grant besides. What everybody may do anyway needs no grant, which the minter might
+/// not be able to give. As far as can be without reading tables of the server, which a new session would have to get to know.
+fn questions(used: &[&RelationUse], functions: &[String], database: &str) -> String {
+    let mut sql = String::new();
+    if !used.is_empty() {
+        let rows: Vec<String> = used.iter().map(|relation| question_for(relation)).collect();
+        let may = |right: &str| format!("pg_catalog.has_table_privilege(v.rel, '{right} WITH GRANT OPTION')");
+        let whole = ["SELECT", "INSERT", "UPDATE", "DELETE"].map(may).join(" AND ");
+        sql += &format!(
+            "SELECT v.name, v.rel::text, (pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, v.rel, 0)).type,
+               v.columns, ({whole})::text FROM (VALUES {}) v(name, rel, columns);",
+            rows.join(", ")
+        );
+    }
+    let ours: Vec<&String> = functions.iter().filter(|f| !of_the_server(f)).collect();
+    let mut schemas: Vec<&str> = used
+        .iter()
+        .map(|r| r.name.as_str())
+        .chain(ours.iter().map(|name| name.as_str()))
+        .filter_map(|name| name.split_once('.').map(|(schema, _)| schema))
+        .collect();
+    schemas.sort_unstable();
+    schemas.dedup();
+    let mut rights: Vec<String> = schemas
+        .into_iter()
+        .map(|schema| {
+            let grant = literal(&format!("GRANT USAGE ON SCHEMA {}", quote(schema)));
+            let schema = literal(&quote(schema));
+            format!("(CASE WHEN NOT pg_catalog.has_schema_privilege('public', pg_catalog.to_regnamespace({schema}), 'USAGE') THEN {grant} END)")
+        })
+        .collect();
+    let connect = literal(&format!("GRANT CONNECT ON DATABASE {}", quote(database)));
+    let database = literal(database);
+    rights.push(format!(
+        "(CASE WHEN NOT pg_catalog.has_database_privilege('public', {database}, 'CONNECT') THEN {connect} END)"
+    ));
+    sql += &format!("VALUES {};", rights.join(", "));
+    if !ours.is_empty() {
+        let names: Vec<String> = ours.into_iter().map(|name| literal(name)).collect();
+        sql += &format!(
+            "SELECT 'GRANT EXECUTE ON ROUTINE ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+             WHERE lower(n.nspname || '.' || p.proname) IN ({}) AND NOT has_function_privilege('public', p.oid, 'EXECUTE')",
+            names.join(", ")
+        );
+    }
+    sql
 }
 
-/// Kind and columns of relations.
-fn facts_of(names: &[String]) -> String {
-    format!(
-        "SELECT n.nspname || '.' || c.relname, c.oid::regclass::text, c.relkind::text,
-           (SELECT json_agg(a.attname ORDER BY a.attnum)::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname IN ({}) AND c.relkind IN ('r','p','v','m','f','S')",
-        list(names)
-    )
-}
-
-/// What everybody may do anyway needs no grant, which the minter might not be able to give.
-fn wider(schemas: &[String], functions: &[String], database: &str) -> String {
-    format!(
-        "SELECT 'GRANT USAGE ON SCHEMA ' || quote_ident(nspname) FROM pg_namespace WHERE nspname IN ({})
-           AND nspname NOT IN ('pg_catalog', 'information_schema') AND NOT has_schema_privilege('public', oid, 'USAGE')
-         UNION ALL SELECT 'GRANT EXECUTE ON ROUTINE ' || p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-           WHERE lower(n.nspname || '.' || p.proname) IN ({}) AND NOT has_function_privilege('public', p.oid, 'EXECUTE')
-         UNION ALL SELECT 'GRANT CONNECT ON DATABASE ' || quote_ident(datname) FROM pg_database WHERE datname = {}
-           AND NOT has_database_privilege('public', oid, 'CONNECT')",
-        list(schemas),
-        list(functions),
-        literal(database)
-    )
+fn question_for(used: &RelationUse) -> String {
+    let (schema, name) = used.name.split_once('.').unwrap_or(("", &used.name));
+    let (schema, full) = (literal(&quote(schema)), literal(&format!("{}.{}", quote(schema), quote(name))));
+    // A name in a schema that the login may not use would be an error.
+    let rel = format!(
+        "CASE WHEN pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace({schema}), 'USAGE') THEN pg_catalog.to_regclass({full}) END"
+    );
+    let unnamed = used.verbs.iter().any(|verb| match verb {
+        Verb::Read => used.reads.is_empty(),
+        Verb::Insert | Verb::Update => used.writes.is_empty(),
+        Verb::Delete | Verb::Define => false,
+    });
+    let columns = if unnamed {
+        format!(
+            "(SELECT json_agg(a.attname ORDER BY a.attnum)::text FROM pg_attribute a WHERE a.attrelid = {rel} AND a.attnum > 0 AND NOT a.attisdropped)"
+        )
+    } else {
+        "NULL".to_owned()
+    };
+    format!("({}, {rel}, {columns})", literal(&used.name))
 }
 
 fn of_the_server(name: &str) -> bool {
