@@ -90,6 +90,8 @@ codes! {
     SecretInside "secret_inside" High false "What looks like a key, token or private key stands inside; everybody who sees the artifact sees it.";
     MaskedValue "masked_value" Refuse true "A token that a release put in the place of a masked value is used as if it were the value.";
     NotFromRequest "not_from_request" High false "A value, or what is done, that does not come from the person's request.";
+    HeldValue "held_value" High false "A value stands inside that a person kept back when this agent was given a result.";
+    Canary "canary" Refuse true "A marker of the gateway stands inside, which is planted to see data leave; the session ends.";
     LoginRights "login_rights" Caution false "The run has all rights of the target's login, not only those of this effect; register the target with minted rights to bind it to them.";
     CannotMint "cannot_mint" High false "The target's login may not make a role for the run, so the run has all rights of the login.";
     RequestMalformed "request_malformed" High true "The artifact is no request of the gateway's form, or could be read in two ways.";

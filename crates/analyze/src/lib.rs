@@ -15,6 +15,7 @@ mod http;
 mod lexer;
 pub mod mariadb;
 mod mcp;
+pub mod overlap;
 pub mod postgresql;
 pub mod provenance;
 mod schema;

@@ -15,7 +15,7 @@ use wire::api::{
 use wire::socket::{Registry, TargetView};
 
 use crate::convert::{finding_views, new_entry, status};
-use crate::hand_in::{Author, NotTaken, open_task};
+use crate::hand_in::{Author, Look, NotTaken, open_task};
 use crate::state::{Desk, DeskError};
 use crate::tools;
 
@@ -150,7 +150,7 @@ impl Door for Desk {
     async fn check(&self, who: &Principal, check: Check) -> Result<CheckAnswer, Refused> {
         self.limited(who)?;
         let body = whole(&check.parameters, &check.body)?;
-        let ground = self.ground(&author(who), who.task, &check.target, &body, false).await?;
+        let ground = self.ground(&author(who), who.task, &check.target, &body, Look::Check).await?;
         let (analysis, decision) = (&ground.examined.analysis, &ground.examined.decision);
         let message = match decision.as_str() {
             "allow" => "propose would run it now, inside the signed scope of the task.",
@@ -269,8 +269,11 @@ impl Door for Desk {
                 (!columns.is_empty()).then(|| RelationDescription { name: relation.name.clone(), columns })
             })
             .collect();
-        let message =
-            "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal.";
-        Ok(TargetDescription { target: Self::summary(found, &task), relations, message: message.to_owned() })
+        // The marker goes along where somebody is made to send away all that they know.
+        let message = format!(
+            "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal. Reference {}, which stands in no artifact.",
+            self.inner.kept_back.marker_of(who.session)
+        );
+        Ok(TargetDescription { target: Self::summary(found, &task), relations, message })
     }
 }

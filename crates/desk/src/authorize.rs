@@ -282,7 +282,7 @@ impl Desk {
     }
 
     /// Ends a pass whose code or token was used a second time: somebody has a copy (RFC 6749, section 4.1.2).
-    async fn end_session(&self, session: SessionId, now: Timestamp) -> Result<(), DeskError> {
+    pub(crate) async fn end_session(&self, session: SessionId, now: Timestamp) -> Result<(), DeskError> {
         let Some(row) = self.view(move |store| store.session(session)).await? else { return Ok(()) };
         let registry = self.fresh_registry().await?;
         let Some(scope) = open_task(&registry, row.task, now) else { return Ok(()) };

@@ -80,6 +80,17 @@ pub(crate) fn is_stopped(registry: &Registry, agent: &str, person: &str, task: T
     registry.stopped.iter().any(|scope| covers.contains(scope))
 }
 
+/// What for, and by which schema, an artifact is examined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// To tell the agent beforehand. What was kept back from it is left out: the answer would say which guesses are right.
+    Check,
+    /// To hand it in.
+    HandIn,
+    /// To hand it in, by the schema as it is now.
+    Anew,
+}
+
 /// What is needed to examine an artifact.
 pub(crate) struct Ground {
     pub(crate) task: TaskScope,
@@ -96,15 +107,16 @@ struct Against {
 }
 
 impl Desk {
-    /// Looks everything up and examines the bytes. Stores nothing. `fresh` reads the schema now.
+    /// Looks everything up and examines the bytes. Records nothing.
     pub(crate) async fn ground(
         &self,
         author: &Author,
         task: TaskId,
         target: &str,
         body: &str,
-        fresh: bool,
+        look: Look,
     ) -> Result<Ground, NotTaken> {
+        let fresh = look == Look::Anew;
         let registry = self.registry().await?;
         let task = open_task(&registry, task, Timestamp::now()).ok_or(Refusal::UnknownTask)?;
         let found = registry.targets.iter().find(|t| t.registration.name == target && task.target == target);
@@ -115,7 +127,11 @@ impl Desk {
         }
         let artifact = Artifact::new(target.registration.kind(), body.as_bytes().to_vec())?;
         // What a person writes comes from the person.
-        let asked = if author.agent { Some(Arc::new(self.asked(&task).await?)) } else { None };
+        let asked = match author.agent {
+            true if look == Look::Check => Some(Arc::new(self.asked(&task).await?)),
+            true => Some(Arc::new(self.asked_and_kept_back(&task, &author.name, &artifact).await?)),
+            false => None,
+        };
         let against = Against { policy: self.policy().await?, asked };
         let mut catalog = self.catalog(name, fresh).await?;
         let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
@@ -140,6 +156,19 @@ impl Desk {
         });
         released.reverse();
         Ok(Asked::of(task, vouched, released.into_iter().map(|(name, json)| (name, released_text(&json))).collect()))
+    }
+
+    /// The same, with what was kept back from the author and stands in the artifact all the same.
+    async fn asked_and_kept_back(
+        &self,
+        task: &TaskScope,
+        agent: &str,
+        artifact: &Artifact,
+    ) -> Result<Asked, DeskError> {
+        let (agent, artifact) = (agent.to_owned(), artifact.clone());
+        let look = self.kept_back(move |kept| Ok((kept.look(&agent, &artifact)?, kept.is_marked(&artifact))));
+        let (withheld, marked) = look.await?;
+        Ok(self.asked(task).await?.with_kept_back(withheld, marked))
     }
 
     async fn examine(
@@ -189,7 +218,7 @@ impl Desk {
         purpose: &str,
         revises: Option<ProposalId>,
     ) -> Result<ProposalRow, NotTaken> {
-        let mut ground = self.ground(author, task, target, body, false).await?;
+        let mut ground = self.ground(author, task, target, body, Look::HandIn).await?;
         let digest = ground.artifact.digest();
         let (id, _one_at_a_time) = match revises {
             Some(id) => (id, self.lock(id).await),
@@ -213,7 +242,7 @@ impl Desk {
         let may_mint_now = rows.is_err() && ground.target.registration.rights() == Some(Rights::MintedIfPossible);
         if drifted || may_mint_now {
             // The schema, or what the login may do, changed a moment ago; look once more before saying so.
-            ground = self.ground(author, task, target, body, true).await?;
+            ground = self.ground(author, task, target, body, Look::Anew).await?;
             rows = self.rows(id, revision, &ground).await;
         }
         let rows = rows?;
@@ -250,6 +279,10 @@ impl Desk {
         }
         entries.push(new_entry(entry));
         self.record(entries).await?;
+        if ground.examined.analysis.has(lifecycle::Code::Canary) {
+            // Whoever holds the pass sends data where it should not be; nothing more is taken from it.
+            self.end_session(author.session, now).await?;
+        }
         let row = self.view(move |store| store.proposal(id, Some(revision))).await?;
         row.ok_or(NotTaken::Desk(DeskError::Behind))
     }

@@ -16,6 +16,7 @@ mod expire;
 mod grants;
 mod hand_in;
 mod hooks;
+pub mod kept_back;
 mod limits;
 mod link;
 mod oidc;

@@ -359,7 +359,10 @@ impl People for Desk {
                 if label == "plain" { looks_like(&result, at).unwrap_or(label) } else { label }
             })
             .collect();
+        let (agent, proposal, seen) = (row.agent.clone(), row.id.to_string(), result.clone());
+        self.kept_back(move |kept| kept.keep(&agent, &proposal, &seen)).await?;
         Ok(HeldView {
+            seen: self.seen_with(&row, result.rows.len() as u64).await?,
             proposal: row.id,
             revision: row.revision,
             task: row.task,
@@ -415,6 +418,10 @@ impl People for Desk {
         };
         self.applied(size).await?;
         let row = self.row_of_run(run).await?;
+        if let Some(released) = row.released.clone() {
+            let (agent, proposal) = (row.agent.clone(), row.id.to_string());
+            self.kept_back(move |kept| kept.give(&agent, &proposal, &released)).await?;
+        }
         self.review(row).await
     }
 

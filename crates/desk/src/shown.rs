@@ -34,6 +34,21 @@ impl Desk {
         }
     }
 
+    /// How much of each relation its agent would have been given with `rows` more. A row given twice counts twice.
+    pub(crate) async fn seen_with(&self, row: &ProposalRow, rows: u64) -> Result<Vec<String>, DeskError> {
+        let (agent, target) = (row.agent.clone(), row.target.clone());
+        let given = self.view(move |store| store.given(&agent, &target)).await?;
+        let line = |(relation, size): (&String, &u64)| {
+            let sum = given.get(relation).copied().unwrap_or(0) + rows;
+            let share = (sum.saturating_mul(100) / (*size).max(1)).min(100);
+            format!(
+                "With every row of this, {} has been given up to {share} % of {relation} ({sum} of about {size} rows).",
+                row.agent
+            )
+        };
+        Ok(row.shown.sizes.iter().filter(|_| rows > 0).map(line).collect())
+    }
+
     pub(crate) async fn row(&self, id: ProposalId, revision: Option<u32>) -> Result<ProposalRow, PersonError> {
         self.view(move |store| store.proposal(id, revision)).await?.ok_or_else(not_found)
     }

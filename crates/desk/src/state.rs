@@ -13,6 +13,7 @@ use wire::socket::{Answer, NewEntry, Registry, Request};
 
 use crate::authorize::Authorizations;
 use crate::config::DeskConfig;
+use crate::kept_back::{KeptBack, file_of};
 use crate::limits::Limits;
 use crate::link::{Link, LinkError};
 use crate::oidc::{Oidc, OidcError};
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) config: DeskConfig,
     pub(crate) link: Link,
     pub(crate) store: Arc<Store>,
+    pub(crate) kept_back: Arc<KeptBack>,
     pub(crate) gateway: Digest,
     pub(crate) log_key: String,
     /// Index up to which the view is folded (exclusive).
@@ -89,8 +91,8 @@ impl Desk {
             return Err(LinkError::Protocol.into());
         };
         let path = config.view.clone();
-        let store =
-            tokio::task::spawn_blocking(move || Store::open(&path)).await.map_err(|_| DeskError::ShuttingDown)??;
+        let open = move || Ok::<_, StoreError>((Store::open(&path)?, KeptBack::open(&file_of(&path))?));
+        let (store, kept_back) = tokio::task::spawn_blocking(open).await.map_err(|_| DeskError::ShuttingDown)??;
         let next = store.next()?;
         let inner = Inner {
             limits: Limits::new(config.requests_per_minute),
@@ -99,6 +101,7 @@ impl Desk {
             oidc: config.oidc.clone().map(|oidc| Oidc::new(oidc, &config.people_url)).transpose()?,
             link,
             store: Arc::new(store),
+            kept_back: Arc::new(kept_back),
             gateway,
             log_key,
             applied: watch::channel(next).0,
@@ -122,6 +125,16 @@ impl Desk {
         let store = Arc::clone(&self.inner.store);
         let result = tokio::task::spawn_blocking(move || query(&store)).await.map_err(|_| DeskError::ShuttingDown)?;
         Ok(result?)
+    }
+
+    /// Asks what was kept back, off the async threads.
+    pub(crate) async fn kept_back<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&KeptBack) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, DeskError> {
+        let kept_back = Arc::clone(&self.inner.kept_back);
+        let answer = tokio::task::spawn_blocking(move || question(&kept_back)).await;
+        Ok(answer.map_err(|_| DeskError::ShuttingDown)??)
     }
 
     /// Appends entries and returns once they are durable and in the view.

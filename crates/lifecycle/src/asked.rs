@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use analyze::provenance::{Alarm, Ground, Origin, Source, Traced, call_of, trace};
-use analyze::{Analysis, Code, Finding};
+use analyze::{Analysis, Code, Finding, overlap};
 use artifact::{Artifact, visible};
 
 use crate::{OriginLine, TaskScope};
@@ -22,6 +22,21 @@ pub struct Asked {
     vouched: Vec<String>,
     /// Name and text, oldest first.
     results: Vec<(String, String)>,
+    withheld: Vec<Withheld>,
+    marked: bool,
+}
+
+/// A part of an artifact that a person kept back from its author.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// Its letters and digits, as [`analyze::overlap`] compares them.
+    pub text: String,
+    /// The bytes it stands at.
+    pub span: Option<(usize, usize)>,
+    /// The proposal whose result it stands in.
+    pub proposal: String,
+    /// Column or member there.
+    pub field: String,
 }
 
 impl Asked {
@@ -32,7 +47,43 @@ impl Asked {
         for may in &task.may {
             _ = write!(request, "\n{may}");
         }
-        Self { request, vouched, results }
+        Self { request, vouched, results, withheld: Vec::new(), marked: false }
+    }
+
+    /// Adds what of the artifact was kept back from its author, and whether a marker stands in it.
+    #[must_use]
+    pub fn with_kept_back(mut self, withheld: Vec<Withheld>, marked: bool) -> Self {
+        (self.withheld, self.marked) = (withheld, marked);
+        self
+    }
+
+    /// Whether a marker stands in the artifact.
+    pub fn is_marked(&self) -> bool {
+        self.marked
+    }
+
+    /// What the author should not have.
+    fn kept_back(&self, analysis: &mut Analysis) {
+        let mut note = |code: Code, span, sentence| {
+            analysis.findings.push(Finding { code, severity: code.severity(), span, sentence });
+        };
+        if !self.withheld.is_empty() {
+            // The person's own words are no leak, nor is what they vouched for.
+            let told = std::iter::once(&self.request).chain(&self.vouched);
+            let told: Vec<String> = told.map(|text| overlap::bare(text)).collect();
+            for one in self.withheld.iter().filter(|one| !told.iter().any(|text| text.contains(&one.text))) {
+                let sentence = format!(
+                    "It stands in the result of {}, {}, and was not given to this agent.",
+                    shown(&one.proposal),
+                    shown(&one.field)
+                );
+                note(Code::HeldValue, one.span, sentence);
+            }
+        }
+        if self.marked {
+            note(Code::Canary, None, "A planted marker stands in it: data has left its place.".to_owned());
+            analysis.understood = false;
+        }
     }
 
     /// Traces the values and adds what is alarming to the findings.
@@ -52,6 +103,7 @@ impl Asked {
             },
         });
         analysis.findings.extend(red);
+        self.kept_back(analysis);
         analysis.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         traced.sort_by_key(|t| std::cmp::Reverse(t.alarm));
         let mut lines: Vec<OriginLine> = Vec::new();
@@ -91,17 +143,27 @@ fn line(traced: &Traced) -> OriginLine {
     }
 }
 
+/// The columns' names and the rows of a released result.
+#[derive(serde::Deserialize)]
+struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Option<String>>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Column {
+    name: String,
+}
+
+/// Every value of a released result (the agent's view, JSON).
+pub fn released_cells(json: &str) -> Vec<String> {
+    serde_json::from_str::<Table>(json)
+        .map(|table| table.rows.into_iter().flatten().flatten().collect())
+        .unwrap_or_default()
+}
+
 /// A released result (the agent's view, JSON) as records of fields, one field a line. Empty if it holds no rows.
 pub fn released_text(json: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Column {
-        name: String,
-    }
-    #[derive(serde::Deserialize)]
-    struct Table {
-        columns: Vec<Column>,
-        rows: Vec<Vec<Option<String>>>,
-    }
     let Ok(table) = serde_json::from_str::<Table>(json) else { return String::new() };
     let mut out = String::new();
     for row in &table.rows {

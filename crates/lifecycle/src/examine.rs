@@ -85,8 +85,15 @@ pub struct Examined {
     pub in_scope: bool,
     /// Why what it changes cannot be put back; none if it can be, up to a number of rows.
     pub lasting: Option<&'static str>,
+    /// About how many rows each relation has that is read.
+    pub sizes: BTreeMap<String, u64>,
     /// Where its values come from.
     pub origins: Vec<OriginLine>,
+}
+
+fn sizes(effect: &Effect, catalog: &Catalog) -> BTreeMap<String, u64> {
+    let read = effect.relations.iter().filter(|used| !used.reads.is_empty());
+    read.filter_map(|used| Some((used.name.clone(), catalog.relation(&used.name)?.rows_estimate?))).collect()
 }
 
 /// Analyzes and decides.
@@ -130,7 +137,8 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
         },
     );
     let lasting = lasting(&analysis.effect, setting.catalog);
-    Examined { analysis, decision, in_scope, lasting, origins }
+    let sizes = sizes(&analysis.effect, setting.catalog);
+    Examined { analysis, decision, in_scope, lasting, sizes, origins }
 }
 
 impl Examined {
@@ -183,6 +191,7 @@ impl Examined {
             in_scope: self.in_scope,
             undo: undo(effect, self.lasting, rows),
             arm,
+            sizes: self.sizes.clone(),
             origins: self.origins.clone(),
         }
     }

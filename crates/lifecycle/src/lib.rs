@@ -19,8 +19,9 @@ pub mod statement;
 mod step;
 mod task;
 
-pub use analyze::{Sensitive, Snapshot, detect, differences, pattern};
-pub use asked::{Asked, released_text};
+pub use analyze::Code;
+pub use analyze::{Sensitive, Snapshot, detect, differences, overlap, pattern};
+pub use asked::{Asked, Withheld, released_cells, released_text};
 pub use event::{Ending, Event};
 pub use examine::{Again, Examined, Risk, RunRights, Setting, decide_again, examine, labels_touched};
 pub use policy::{Cases, Decision, Pack, Policy, PolicyError, run_cases, words as decision_words};

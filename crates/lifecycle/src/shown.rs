@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What a reviewer was shown of a proposal besides the bytes and the effect: logged as content `shown`, so that the page
@@ -25,6 +27,9 @@ pub struct Shown {
     /// Whether the person it works for may not sign, as policy says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub apart: bool,
+    /// About how many rows each relation has that is read, where the target says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sizes: BTreeMap<String, u64>,
     /// Where the values come from, worst first; at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<OriginLine>,

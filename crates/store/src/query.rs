@@ -274,6 +274,16 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Rows of each relation of a target that an agent was given, over all its tasks.
+    pub fn given(&self, agent: &str, target: &str) -> Result<BTreeMap<String, u64>, StoreError> {
+        let db = lock(&self.reader);
+        let sql = "SELECT relation, rows FROM given WHERE agent = ?1 AND target = ?2 AND relation <> ''";
+        let mut statement = db.prepare_cached(sql)?;
+        let rows = statement
+            .query_map(params![agent, target], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// A digest over every row of every table, to compare a rebuilt view with a grown one.
     pub fn fingerprint(&self) -> Result<Digest, StoreError> {
         let db = lock(&self.reader);
@@ -286,7 +296,7 @@ impl Store {
             ("hours", "agent, hour"),
             ("worked", "agent, target"),
             ("touched", "agent, target, object"),
-            ("given", "agent, target"),
+            ("given", "agent, target, relation"),
             ("digests", "digest, idx"),
             ("position", "one"),
         ] {

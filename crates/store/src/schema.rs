@@ -1,5 +1,5 @@
 /// Layout version; another one means: drop everything and fold the log again.
-pub(crate) const VERSION: i64 = 6;
+pub(crate) const VERSION: i64 = 7;
 
 pub(crate) const TABLES: &str = "
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL) STRICT;
@@ -50,7 +50,7 @@ CREATE INDEX signals_lately ON signals (agent, target, kind, at_ms);
 CREATE TABLE hours (agent TEXT NOT NULL, hour INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (agent, hour)) STRICT, WITHOUT ROWID;
 CREATE TABLE worked (agent TEXT NOT NULL, target TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (agent, target)) STRICT, WITHOUT ROWID;
 CREATE TABLE touched (agent TEXT NOT NULL, target TEXT NOT NULL, object TEXT NOT NULL, PRIMARY KEY (agent, target, object)) STRICT, WITHOUT ROWID;
-CREATE TABLE given (agent TEXT NOT NULL, target TEXT NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (agent, target)) STRICT, WITHOUT ROWID;
+CREATE TABLE given (agent TEXT NOT NULL, target TEXT NOT NULL, relation TEXT NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (agent, target, relation)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE digests (digest TEXT NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (digest, idx)) STRICT, WITHOUT ROWID;
 ";

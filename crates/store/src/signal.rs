@@ -19,8 +19,14 @@ const SETTLED: i64 = 10;
 const HABIT: i64 = 100;
 /// Rows that an agent was given of a target, over all its tasks, each of which is told once.
 const ROWS: [i64; 4] = [1_000, 10_000, 100_000, 1_000_000];
+/// Shares of a relation in percent, each of which is told once.
+const SHARES: [i64; 3] = [25, 50, 75];
+/// Rows from which on a share of a relation means something.
+const SHARED_MIN: i64 = 20;
 /// Findings that an honest artifact does not have.
-const SIGNS: [&str; 7] = [
+const SIGNS: [&str; 9] = [
+    "canary",
+    "held_value",
     "not_from_request",
     "masked_value",
     "secret_inside",
@@ -140,29 +146,54 @@ fn first_seen(db: &Connection, about: &About<'_>, effect: &serde_json::Value) ->
     Ok(())
 }
 
-/// What an agent was given of a target adds up, whatever the task.
+/// What an agent was given of a target adds up, whatever the task: in all, and for each relation that was read.
 fn released(db: &Connection, index: i64, entry: &Entry) -> Result<(), StoreError> {
     let rows = entry.facts.get("rows").and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
     let (Some(id), Some(target), true) = (&entry.proposal, &entry.target, rows > 0) else { return Ok(()) };
-    let sql = "SELECT agent, person, task FROM proposals WHERE id = ?1 ORDER BY revision DESC LIMIT 1";
-    let found = db.prepare_cached(sql)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-    let (agent, person, task): (String, String, String) = match found {
+    let sql = "SELECT agent, person, task, effect, shown FROM proposals WHERE id = ?1 ORDER BY revision DESC LIMIT 1";
+    let found = db
+        .prepare_cached(sql)?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
+    let (agent, person, task, effect, shown): (String, String, String, String, String) = match found {
         Ok(found) => found,
         Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let sql = "INSERT INTO given (agent, target, rows) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows RETURNING rows";
-    let sum: i64 = db.prepare_cached(sql)?.query_row(params![agent, target, rows], |row| row.get(0))?;
-    let crossed = ROWS.into_iter().rev().find(|limit| sum >= *limit && sum - rows < *limit);
     let about =
         About { index, at: ms(entry.at), agent: &agent, person: &person, task: &task, target, proposal: Some(id) };
-    match crossed {
-        // Told whatever was told a moment ago: it is said once for each limit.
-        Some(limit) => {
-            write(db, &about, "rows", &format!("was given {sum} rows of {target} so far, more than {limit}"))
-        }
-        None => Ok(()),
+    let sum = add(db, &about, "", rows)?;
+    // Told whatever was told a moment ago: each limit is said once.
+    if let Some(limit) = ROWS.into_iter().rev().find(|limit| sum >= *limit && sum - rows < *limit) {
+        write(db, &about, "rows", &format!("was given {sum} rows of {target} so far, more than {limit}"))?;
     }
+    let json = |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap_or_default() };
+    let (effect, shown) = (json(&effect), json(&shown));
+    let mut told = Vec::new();
+    for relation in read_relations(&effect) {
+        let sum = add(db, &about, &relation, rows)?;
+        let Some(size) = shown["sizes"][&relation].as_i64().filter(|size| *size >= SHARED_MIN) else { continue };
+        let share = |sum: i64| sum.saturating_mul(100) / size;
+        let crossed = SHARES.into_iter().any(|limit| share(sum) >= limit && share(sum - rows) < limit);
+        if crossed {
+            told.push(format!("{} % of {relation} (up to {sum} of about {size} rows)", share(sum).min(100)));
+        }
+    }
+    if told.is_empty() {
+        return Ok(());
+    }
+    write(db, &about, "share", &format!("has been given {}", told.join(", ")))
+}
+
+/// Relations of which columns are read.
+fn read_relations(effect: &serde_json::Value) -> Vec<String> {
+    let reads = |used: &&serde_json::Value| used["reads"].as_array().is_some_and(|columns| !columns.is_empty());
+    let relations = effect["relations"].as_array().into_iter().flatten().filter(reads);
+    relations.filter_map(|used| used["name"].as_str()).take(OBJECTS_MAX).map(str::to_owned).collect()
+}
+
+fn add(db: &Connection, about: &About<'_>, relation: &str, rows: i64) -> Result<i64, StoreError> {
+    let sql = "INSERT INTO given (agent, target, relation, rows) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows RETURNING rows";
+    Ok(db.prepare_cached(sql)?.query_row(params![about.agent, about.target, relation, rows], |row| row.get(0))?)
 }
 
 fn raise(db: &Connection, about: &About<'_>, kind: &str, sentence: &str) -> Result<(), StoreError> {
@@ -237,6 +268,47 @@ mod tests {
             self.add(entry, &[("shown", shown.to_string()), ("effect", effect.to_string())]);
         }
 
+        /// A read of ten rows of a relation that has a hundred, released.
+        fn release(&mut self, at: u64, id: u64, relation: &str) {
+            let id = format!("p-{id:012}");
+            let event = |event| {
+                Entry::new(
+                    Timestamp::from_millis(at),
+                    Domain::Desk,
+                    event,
+                    Actor { role: Role::Agent, name: "robin".into() },
+                )
+            };
+            let mut entry = event(EventKind::Proposed);
+            (entry.proposal, entry.revision) = (Some(id.clone()), Some(1));
+            entry.task = Some("t-000000000001".into());
+            entry.session = Some("s-000000000001".into());
+            entry.on_behalf_of = Some("Ada".into());
+            entry.digests.insert("artifact".into(), artifact::Digest::of(b"x"));
+            for (name, value) in
+                [("decision", "ask"), ("risk", "low"), ("kind", "sql/sqlite"), ("expires", "2030-01-01T00:00:00.000Z")]
+            {
+                entry.facts.insert(name.into(), value.into());
+            }
+            let shown = serde_json::json!({"headline": "READS", "sentence": "", "in_scope": true, "understood": true, "findings": [], "undo": "", "arm": null, "sizes": {relation: 100}});
+            let mut effect = artifact::Effect::empty();
+            effect.relation_mut(relation).reads.push("id".into());
+            let effect = String::from_utf8(effect.to_canonical()).unwrap();
+            self.add(
+                entry,
+                &[
+                    ("shown", shown.to_string()),
+                    ("effect", effect),
+                    ("artifact", "SELECT 1".into()),
+                    ("purpose", String::new()),
+                ],
+            );
+            let mut entry = event(EventKind::Released);
+            entry.proposal = Some(id);
+            entry.facts.insert("rows".into(), "10".into());
+            self.add(entry, &[]);
+        }
+
         fn told(&self) -> Vec<String> {
             let mut told: Vec<String> = self.store.signals(None).unwrap().into_iter().map(|row| row.kind).collect();
             told.reverse();
@@ -278,5 +350,31 @@ mod tests {
         }
         log.propose(again + 12 * 60 * MINUTE, false, "main.orders");
         assert_eq!(log.told(), ["denials", "unusual_hour"]);
+    }
+
+    /// S4-14: whoever takes a table in small parts is seen.
+    #[test]
+    fn parts_of_a_relation_add_up() {
+        let mut log = Log::new("share");
+        for n in 0..10 {
+            // In turns with another relation, and over an hour apart.
+            log.release(NOON + n * 70 * MINUTE, 2 * n, "main.customers");
+            log.release(NOON + n * 70 * MINUTE, 2 * n + 1, "main.orders");
+        }
+        let shares: Vec<String> = log
+            .store
+            .signals(None)
+            .unwrap()
+            .into_iter()
+            .filter(|row| row.kind == "share")
+            .map(|row| row.sentence)
+            .collect();
+        assert_eq!(shares.len(), 6, "{shares:?}");
+        assert!(
+            shares.contains(&"has been given 30 % of main.customers (up to 30 of about 100 rows)".to_owned()),
+            "{shares:?}"
+        );
+        assert_eq!(log.store.given("robin", "shop").unwrap()["main.orders"], 100);
+        assert!(log.store.given("other", "shop").unwrap().is_empty());
     }
 }

@@ -23,7 +23,7 @@ use crate::commands::agent::Pass;
 use crate::commands::review::Part;
 use crate::commands::target::TargetAdd;
 use crate::commands::webhook::WebhookCommand;
-use crate::commands::{agent, audit, connect, doctor, drill, grant, policy, review, roles, webhook};
+use crate::commands::{agent, audit, canary, connect, doctor, drill, grant, policy, review, roles, webhook};
 use crate::home::Home;
 use crate::person::Terminal;
 
@@ -123,6 +123,12 @@ enum Command {
     },
     /// What somebody should know about agents: out of scope, bursts of denials, things done for the first time, rows given.
     Alerts,
+    /// Markers to plant in decoy records: where one turns up in an artifact, data has left its place.
+    Canary {
+        /// How many.
+        #[arg(long, default_value_t = 3)]
+        count: u8,
+    },
     /// What would happen with an artifact? (agent side)
     Check {
         /// Target's name.
@@ -589,6 +595,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Drill { pass } => drill::run(&terminal, &home, &agents_server, pass).await,
         Command::Alerts => review::alerts(&terminal).await,
+        Command::Canary { count } => canary::run(&terminal, &home, count),
         Command::Webhook(command) => webhook::run(&terminal, &home, command),
         Command::Check { target, parameters, file, pass } => {
             let check = Check { target, body: agent::read_body(&file)?, parameters };

@@ -206,6 +206,8 @@ pub struct HeldView {
     pub labels: Vec<String>,
     /// Rows changed.
     pub affected: u64,
+    /// How much of a relation the agent would have been given over all its tasks with every row of this result, one sentence each.
+    pub seen: Vec<String>,
 }
 
 /// What to release.

@@ -309,7 +309,7 @@ impl<'a> Walker<'a, '_> {
             }
         }
         let known = names::among(names::OPERATORS, symbol);
-        if !users.is_empty() && !(own && known) {
+        if !users.is_empty() && (!own || !known) {
             return;
         }
         // Not operators in the text, but spelled as such in the tree: BETWEEN, IN, LIKE and the like.

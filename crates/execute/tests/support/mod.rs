@@ -12,8 +12,14 @@ pub struct Server {
     bin: PathBuf,
 }
 
-/// The newest server programs on this machine.
+/// The server programs to use: those of `WETINK_POSTGRESQL_BIN`, so that another version can be tried, else the newest ones of
+/// this machine.
 fn programs() -> PathBuf {
+    std::env::var_os("WETINK_POSTGRESQL_BIN").map_or_else(packaged, PathBuf::from)
+}
+
+/// The newest server programs on this machine.
+fn packaged() -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|dir| {
             dir.filter_map(Result::ok)
@@ -85,7 +91,9 @@ impl Server {
 
     /// Runs SQL as the superuser; answers unaligned rows.
     pub fn sql(&self, sql: &str) -> String {
-        let output = Command::new(self.bin.join("psql"))
+        // A folder of another version may have the server only.
+        let own = self.bin.join("psql");
+        let output = Command::new(if own.exists() { own } else { packaged().join("psql") })
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "boss", "-h"])
             .arg(&self.root)
             .args(["-d", "postgres", "-c", sql])

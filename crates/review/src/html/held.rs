@@ -26,6 +26,9 @@ pub(crate) fn held_page(who: &Person, held: &HeldView) -> Markup {
             p.lede { (counted(held.affected, "row changed", "rows changed")) " · "
                 (counted(held.result.total_rows, "row returned", "rows returned"))
                 ". The agent has seen none of it. Choose the least that does the job." }
+            @if !held.seen.is_empty() {
+                ul.dim { @for line in &held.seen { li { (marked(line)) } } }
+            }
             form method="post" action={ "/runs/" (held.run) } {
                 fieldset.card.choices {
                     legend { "The agent may have" }

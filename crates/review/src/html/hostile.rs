@@ -169,6 +169,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
     let now = Timestamp::from_millis(2);
     let view = held_as(Status::Pending, Risk::Medium, text);
     let held = HeldView {
+        seen: vec![own()],
         proposal: view.row.id,
         revision: 1,
         task: view.row.task,

@@ -167,6 +167,9 @@ fn table(held: &HeldView) -> String {
     use std::fmt::Write as _;
     let mut out =
         format!("{} rows changed, {} returned. Nobody but you has seen this.\n", held.affected, held.result.total_rows);
+    for line in &held.seen {
+        let _ = writeln!(out, "{}", artifact::visible(line));
+    }
     for (i, (column, label)) in held.result.columns.iter().zip(&held.labels).enumerate() {
         let _ = writeln!(out, "  column {i}: {} ({})", artifact::visible(&column.name), artifact::visible(label));
     }
