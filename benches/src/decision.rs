@@ -35,6 +35,8 @@ fn question(effect: &Effect) -> Question<'_> {
         agent: "robin",
         person: "Ada",
         task: "t-1",
+        task_type: "",
+        never: None,
         auto_reads: true,
         in_scope: true,
         target: "shop",

@@ -38,7 +38,8 @@ pub(crate) fn prepare() -> Outcome {
     npm::ensure()
 }
 
-/// Runs every check, with `slow` also the lane of real agents' hosts, which brings about 1 GB by npm and pip. All of them run, whatever fails.
+/// Runs every check, with `slow` also the lane of real agents' hosts and of other versions of PostgreSQL, which brings about 1.3 GB by npm
+/// and pip. All of them run, whatever fails.
 pub(crate) fn test(slow: bool) -> Outcome {
     prepare()?;
     let mut failures = Vec::new();
@@ -74,6 +75,9 @@ pub(crate) fn test(slow: bool) -> Outcome {
         let ok = stream(&mut command, |line| tally.see(line))?;
         if ok { Ok(()) } else { Err("`cargo test --workspace` failed".to_owned()) }
     });
+    if slow {
+        step("other versions of PostgreSQL", &mut crate::servers::test);
+    }
     step("demo", &mut || match demo::run_demo(&["--unattended".to_owned()])? {
         0 => Ok(()),
         code => Err(format!("`wetink demo --unattended` ended with {code}")),

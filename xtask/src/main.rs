@@ -12,6 +12,7 @@ mod json;
 mod measure;
 mod npm;
 mod run;
+mod servers;
 mod setup;
 mod source;
 mod tcb;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   demo [ARGS]          install what the build needs, build, and run the demonstration
-  test [--slow]        every check and every test, the same as CI; --slow adds real agents' hosts (1 GB by npm and pip)
+  test [--slow]        every check and every test, the same as CI; --slow adds real agents' hosts and other versions of PostgreSQL (1.3 GB by npm and pip)
   ci                   test, after installing cargo-deny into the target folder
   setup                install what the build and the tests need
   deps                 check the arrows between crates

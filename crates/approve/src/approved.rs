@@ -245,6 +245,11 @@ impl Approved {
         (self.proposal, self.revision)
     }
 
+    /// What was signed that it does.
+    pub fn effect(&self) -> &Effect {
+        &self.effect
+    }
+
     /// Target's name.
     pub fn target_name(&self) -> &str {
         &self.target_name

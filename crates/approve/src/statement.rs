@@ -16,6 +16,8 @@ pub const QUORUM_MAX: u32 = 10;
 const NOT_BY_MAX: usize = 10;
 /// Longest title of a task, in characters.
 pub const TITLE_MAX: usize = 200;
+/// Longest name of a task's type, in characters.
+const TYPE_MAX: usize = 40;
 
 /// Text that is not a statement, with the line that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -259,8 +261,12 @@ pub struct OpenTask {
     pub target_name: String,
     /// Fingerprint of its registration.
     pub target_fingerprint: Digest,
+    /// What type of task it is, e.g. `refunds`; none says nothing about it. At most 40 characters.
+    pub task_type: Option<String>,
     /// What may be done.
     pub may: Vec<Allowance>,
+    /// What may not be done, whoever signs it.
+    pub never: Vec<Allowance>,
     /// Functions that reads without a signature may call.
     pub functions: Vec<String>,
     /// Most rows one run returns to the agent without a signature.
@@ -294,11 +300,20 @@ impl OpenTask {
         if self.title.chars().count() > TITLE_MAX {
             return Err(StatementError("a title has at most 200 characters"));
         }
-        if self.may.is_empty() || self.may.len() > 200 || self.functions.len() > 200 {
+        if self.may.is_empty() || self.may.len() > 200 || self.never.len() > 200 || self.functions.len() > 200 {
             return Err(StatementError("may"));
+        }
+        if let Some(name) = &self.task_type {
+            if name.is_empty() || name.chars().count() > TYPE_MAX {
+                return Err(StatementError("type"));
+            }
+            out += &format!("type: {}\n", one_line(name)?);
         }
         for allowance in &self.may {
             out += &format!("may: {}\n", one_line(&allowance.to_string())?);
+        }
+        for denied in &self.never {
+            out += &format!("never: {}\n", one_line(&denied.to_string())?);
         }
         for function in &self.functions {
             out += &format!("function: {}\n", one_line(function)?);
@@ -316,9 +331,13 @@ impl OpenTask {
         let (gateway, task) = (lines.read("gateway")?, lines.read("task")?);
         let (title, agent) = (lines.field("title")?.to_owned(), lines.field("agent")?.to_owned());
         let (target_name, target_fingerprint) = named_digest("target", lines.field("target")?)?;
-        let (mut may, mut functions) = (Vec::new(), Vec::new());
+        let task_type = lines.maybe("type")?.map(str::to_owned);
+        let (mut may, mut never, mut functions) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(allowance) = lines.maybe("may")? {
             may.push(allowance.parse().map_err(|_| StatementError("may"))?);
+        }
+        while let Some(denied) = lines.maybe("never")? {
+            never.push(denied.parse().map_err(|_| StatementError("never"))?);
         }
         while let Some(function) = lines.maybe("function")? {
             functions.push(function.to_owned());
@@ -339,7 +358,9 @@ impl OpenTask {
             agent,
             target_name,
             target_fingerprint,
+            task_type,
             may,
+            never,
             functions,
             rows_per_run,
             rows_total,

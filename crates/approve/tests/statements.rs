@@ -53,6 +53,8 @@ fn all() -> Vec<String> {
         target_name: "shop".into(),
         target_fingerprint: Digest::of(b"target"),
         may: vec!["read main.orders(id,status)".parse().unwrap(), "update main.orders(status)".parse().unwrap()],
+        task_type: Some("refunds".into()),
+        never: vec!["delete main.*".parse().unwrap()],
         functions: vec!["count".into(), "lower".into()],
         rows_per_run: 50,
         rows_total: 500,
@@ -133,8 +135,8 @@ fn another_spelling_is_another_text_or_none() {
         ];
         for at in 0..lines.len() {
             let without: Vec<&str> = lines.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, l)| *l).collect();
-            let repeats = ["may:", "function:", "column:", "vouch:"].iter().any(|p| lines[at].starts_with(p));
-            let optional = ["quorum:", "not-by:"].iter().any(|p| lines[at].starts_with(p));
+            let repeats = ["may:", "never:", "function:", "column:", "vouch:"].iter().any(|p| lines[at].starts_with(p));
+            let optional = ["quorum:", "not-by:", "type:"].iter().any(|p| lines[at].starts_with(p));
             if optional {
                 // Without it, it is another statement, not another spelling of this one.
                 assert_ne!(Statement::parse(&(without.join("\n") + "\n")), Statement::parse(&text));

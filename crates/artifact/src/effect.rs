@@ -346,6 +346,30 @@ pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
         && (effect.verb == Verb::Read || effect.relations.iter().any(|r| r.verbs.contains(&effect.verb)))
 }
 
+/// What of `never` the effect does, if anything. In doubt it does: `*` is every column, and what a target commits by itself could
+/// be anything.
+pub fn touched<'a>(effect: &Effect, never: &'a [Allowance]) -> Option<&'a Allowance> {
+    never.iter().find(|denied| {
+        if let Some(request) = &effect.request {
+            return denied.covers_request(request);
+        }
+        let some = |columns: &[String]| {
+            columns.iter().any(|c| c == "*" || denied.covers_column(c))
+                || (columns.is_empty() && denied.columns.is_none())
+        };
+        effect.commits_itself
+            || effect.relations.iter().filter(|r| denied.covers_relation(&r.name)).any(|r| {
+                r.verbs.contains(&Verb::Define)
+                    || r.verbs.contains(&denied.verb)
+                        && match denied.verb {
+                            Verb::Read => some(&r.reads),
+                            Verb::Insert | Verb::Update => some(&r.writes),
+                            Verb::Delete | Verb::Define => true,
+                        }
+            })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +398,48 @@ mod tests {
         assert_eq!(effect.verb, Verb::Update);
         assert_eq!(effect.relations[0].reads, ["id", "status"]);
         assert!(!effect.is_read_only());
+    }
+
+    #[test]
+    fn what_is_never_allowed_is_found_wherever_it_hides() {
+        let hit = |line: &str, effect: &Effect| touched(effect, &scope(&[line])).is_some();
+        // Reads id and status of main.orders, updates status.
+        let plain = effect();
+        for line in [
+            "update main.orders",
+            "update main.orders(status)",
+            "read main.orders(id)",
+            "read main.*",
+            "update main.*(note,status)",
+        ] {
+            assert!(hit(line, &plain), "{line}");
+        }
+        for line in [
+            "update main.orders(amount)",
+            "read main.orders(note)",
+            "delete main.orders",
+            "read main.customers",
+            "call POST /v1/**",
+        ] {
+            assert!(!hit(line, &plain), "{line}");
+        }
+        let mut all = effect();
+        all.relation_mut("main.orders").reads = vec!["*".into()];
+        assert!(hit("read main.orders(note)", &all));
+        let mut definition = effect();
+        definition.relation_mut("main.orders").verbs.push(Verb::Define);
+        assert!(hit("delete main.orders", &definition));
+        let mut alone = Effect::empty();
+        alone.commits_itself = true;
+        assert!(hit("delete main.orders", &alone));
+        let mut sent = Effect::empty();
+        sent.request =
+            Some(RequestUse { method: "POST".into(), path: "/v1/payouts/7".into(), query: vec![], body: vec![] });
+        assert!(
+            hit("call POST /v1/payouts/**", &sent)
+                && !hit("call GET /v1/**", &sent)
+                && !hit("delete main.orders", &sent)
+        );
     }
 
     #[test]

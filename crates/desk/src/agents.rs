@@ -109,7 +109,10 @@ impl Desk {
             name: target.registration.name.clone(),
             kind: target.registration.kind().to_string(),
             environment: target.registration.environment.clone(),
-            may: task.may.iter().map(ToString::to_string).collect(),
+            may: {
+                let never = task.never.iter().map(|denied| format!("never {denied}"));
+                task.may.iter().map(ToString::to_string).chain(never).collect()
+            },
             reads_run_without_asking: task.auto_reads,
         }
     }

@@ -187,7 +187,9 @@ impl Desk {
                 agent: &author.name,
                 person: &author.person,
                 task: &task.task.to_string(),
+                task_type: &task.task_type,
                 scope: &task.may,
+                never: &task.never,
                 functions: &task.functions,
                 // What a person writes for themselves still needs their signature.
                 auto_reads: task.auto_reads && author.agent,

@@ -33,13 +33,15 @@ impl Desk {
                 let Some(target) = registry.targets.iter().find(|t| t.registration.name == row.target) else {
                     continue;
                 };
-                let auto_reads = tasks.iter().find(|t| t.task == row.task).is_some_and(|t| t.auto_reads);
+                let task = tasks.iter().find(|t| t.task == row.task);
                 looked_at += 1;
                 let case = lifecycle::Again {
                     agent: &row.agent,
                     person: &row.person,
                     task: &row.task.to_string(),
-                    auto_reads,
+                    task_type: task.map_or("", |t| &t.task_type),
+                    never: task.map_or(&[], |t| &t.never),
+                    auto_reads: task.is_some_and(|t| t.auto_reads),
                     target: &row.target,
                     environment: &target.registration.environment,
                     labels: &target.registration.labels,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use approve::statement::Approval;
 use approve::{Approved, Context, Role, Signer, Spend, SpendLedger, Warrant};
 use artifact::claim::Signed;
+use artifact::effect::touched;
 use artifact::{Artifact, ProposalId, RunId, TaskId, Timestamp, canonical};
 use audit::entry::{Entry, EventKind};
 use ledger::{Class, Draft, Job, Ledger, LedgerError, NewContent};
@@ -177,6 +178,10 @@ impl Guard {
             }
             Err(error) => return answer_refused(Refused::NotApproved, error.to_string()),
         };
+        let never = grants.tasks.get(&approved.task()).map(|task| task.verified.statement().never.as_slice());
+        if let Some(denied) = touched(approved.effect(), never.unwrap_or_default()) {
+            return answer_refused(Refused::OutOfScope, format!("its task never allows: {denied}"));
+        }
         if grants.is_stopped(&approved.people(), Some(approved.task()), &target.name) {
             return answer_refused(Refused::Stopped, "it is stopped");
         }

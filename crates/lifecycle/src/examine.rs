@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use analyze::{Analysis, Code, Finding, Severity, Snapshot, headline};
 use artifact::catalog::Catalog;
-use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, within_scope};
+use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, touched, within_scope};
 use artifact::{Artifact, Effect, Kind, request, shapes};
 use policy::{Decision, Policy, Question, decide};
 
@@ -19,8 +19,12 @@ pub struct Setting<'a> {
     pub person: &'a str,
     /// Task.
     pub task: &'a str,
+    /// The task's type; empty if it has none.
+    pub task_type: &'a str,
     /// The task's signed scope at this target; empty if the target is not in the task.
     pub scope: &'a [Allowance],
+    /// What the task never allows.
+    pub never: &'a [Allowance],
     /// Functions that reads inside the scope may call.
     pub functions: &'a [String],
     /// Whether the signed task lets reads inside the scope run.
@@ -124,6 +128,8 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
             agent: setting.agent,
             person: setting.person,
             task: setting.task,
+            task_type: setting.task_type,
+            never: touched(effect, setting.never).map(ToString::to_string),
             auto_reads: setting.auto_reads,
             in_scope,
             target: setting.target,
@@ -211,6 +217,10 @@ pub struct Again<'a> {
     pub person: &'a str,
     /// Task.
     pub task: &'a str,
+    /// The task's type; empty if it has none.
+    pub task_type: &'a str,
+    /// What the task never allows.
+    pub never: &'a [Allowance],
     /// Whether the signed task lets reads inside the scope run.
     pub auto_reads: bool,
     /// Target's name.
@@ -241,6 +251,8 @@ pub fn decide_again(policy: &Policy, past: &Again<'_>) -> (String, Vec<String>) 
             agent: past.agent,
             person: past.person,
             task: past.task,
+            task_type: past.task_type,
+            never: touched(past.effect, past.never).map(ToString::to_string),
             auto_reads: past.auto_reads,
             in_scope: past.shown.in_scope,
             target: past.target,

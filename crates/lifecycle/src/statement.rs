@@ -203,8 +203,12 @@ pub struct ForTask<'a> {
     pub target: &'a str,
     /// Fingerprint of its registration.
     pub target_fingerprint: Digest,
+    /// Its type, if it has one.
+    pub task_type: Option<&'a str>,
     /// Scope lines.
     pub may: &'a [String],
+    /// Lines of what may never be done.
+    pub never: &'a [String],
     /// Functions.
     pub functions: &'a [String],
     /// Most rows of one run.
@@ -219,8 +223,10 @@ pub struct ForTask<'a> {
 
 /// The task statement's text.
 pub fn task(t: &ForTask<'_>) -> Result<String, String> {
-    let may =
-        t.may.iter().map(|line| line.parse().map_err(|error| format!("`{}` is {error}.", artifact::visible(line))));
+    let allowances = |lines: &[String]| {
+        let read = |line: &String| line.parse().map_err(|error| format!("`{}` is {error}.", artifact::visible(line)));
+        lines.iter().map(read).collect::<Result<Vec<_>, String>>()
+    };
     let statement = OpenTask {
         gateway: t.gateway,
         task: t.task,
@@ -228,7 +234,9 @@ pub fn task(t: &ForTask<'_>) -> Result<String, String> {
         agent: t.agent.to_owned(),
         target_name: t.target.to_owned(),
         target_fingerprint: t.target_fingerprint,
-        may: may.collect::<Result<_, String>>()?,
+        task_type: t.task_type.map(str::to_owned),
+        may: allowances(t.may)?,
+        never: allowances(t.never)?,
         functions: t.functions.iter().map(|f| f.to_lowercase()).collect(),
         rows_per_run: t.rows_per_run,
         rows_total: t.rows_total,

@@ -17,8 +17,12 @@ pub struct TaskScope {
     pub target: String,
     /// Fingerprint of the target's registration when it was signed.
     pub target_fingerprint: Digest,
+    /// Its type; empty if it has none.
+    pub task_type: String,
     /// What may be done.
     pub may: Vec<Allowance>,
+    /// What may not be done, whoever signs it.
+    pub never: Vec<Allowance>,
     /// Functions that reads without a signature may call.
     pub functions: Vec<String>,
     /// True: reads inside the scope run without a signature.
@@ -38,7 +42,9 @@ impl TaskScope {
             person: person.to_owned(),
             target: s.target_name,
             target_fingerprint: s.target_fingerprint,
+            task_type: s.task_type.unwrap_or_default(),
             may: s.may,
+            never: s.never,
             functions: s.functions,
             auto_reads: s.auto_reads,
             not_after: s.not_after,

@@ -37,6 +37,10 @@ struct Case {
     in_scope: bool,
     #[serde(default = "yes")]
     auto_reads: bool,
+    #[serde(default)]
+    agent: Option<String>,
+    #[serde(default)]
+    task_type: String,
     #[serde(default = "yes")]
     understood: bool,
     #[serde(default)]
@@ -109,9 +113,11 @@ pub fn run_cases(policy: &Policy, json: &str) -> Result<Cases, PolicyError> {
         let decision = decide(
             policy,
             &Question {
-                agent: "agent",
+                agent: case.agent.as_deref().unwrap_or("agent"),
                 person: "person",
                 task: "task",
+                task_type: &case.task_type,
+                never: None,
                 auto_reads: case.auto_reads,
                 in_scope: case.in_scope,
                 target: "target",

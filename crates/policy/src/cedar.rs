@@ -168,7 +168,10 @@ impl Policy {
             [
                 entity(agent.clone(), vec![("owner", reference(&person))])?,
                 entity(person, vec![])?,
-                entity(task.clone(), vec![("auto_reads", RestrictedExpression::new_bool(q.auto_reads))])?,
+                entity(
+                    task.clone(),
+                    vec![("auto_reads", RestrictedExpression::new_bool(q.auto_reads)), ("type", text(q.task_type))],
+                )?,
                 entity(target.clone(), vec![("environment", text(q.environment)), ("kind", text(q.kind))])?,
             ],
             Some(&self.schema),

@@ -13,6 +13,10 @@ pub struct Question<'a> {
     pub person: &'a str,
     /// The task's id.
     pub task: &'a str,
+    /// The task's type; empty if it has none.
+    pub task_type: &'a str,
+    /// What of the effect the signed task never allows, if anything.
+    pub never: Option<String>,
     /// Whether the signed scope lets reads inside it run.
     pub auto_reads: bool,
     /// Whether the whole effect is inside the signed scope.
@@ -97,6 +101,10 @@ pub fn decide(policy: &Policy, question: &Question<'_>) -> Decision {
     if !question.understood {
         return Decision::Deny { rules: vec![built_in("not-understood", "what is not understood is never run")] };
     }
+    if let Some(denied) = &question.never {
+        let reason = format!("the task never allows: {denied}");
+        return Decision::Deny { rules: vec![built_in("task-never", &reason)] };
+    }
     // Every error denies, wherever it comes from.
     policy
         .about(question)
@@ -154,6 +162,8 @@ mod tests {
             agent: "robin",
             person: "ada",
             task: "t-1",
+            task_type: "",
+            never: None,
             auto_reads: true,
             in_scope: true,
             target: "shop",

@@ -79,6 +79,8 @@ impl Gateway {
             target_name: "shop".into(),
             target_fingerprint: Digest::of(b"target"),
             may: vec!["read main.people".parse().unwrap()],
+            task_type: None,
+            never: vec![],
             functions: Vec::new(),
             rows_per_run: 50,
             rows_total: 500,

@@ -69,6 +69,11 @@ impl Home {
         self.desk().join("view.db")
     }
 
+    /// What tasks of a type may do and may never do, a file each; there need not be any.
+    pub(crate) fn task_types(&self) -> PathBuf {
+        self.desk().join("task-types")
+    }
+
     /// Who is told of changes, with the secrets they verify by.
     pub(crate) fn webhooks(&self) -> PathBuf {
         self.desk().join("webhooks.toml")

@@ -23,7 +23,7 @@ use crate::commands::agent::Pass;
 use crate::commands::review::Part;
 use crate::commands::target::TargetAdd;
 use crate::commands::webhook::WebhookCommand;
-use crate::commands::{agent, audit, canary, connect, doctor, drill, grant, policy, review, roles, webhook};
+use crate::commands::{agent, audit, canary, connect, doctor, drill, grant, policy, review, roles, task, webhook};
 use crate::home::Home;
 use crate::person::Terminal;
 
@@ -287,34 +287,7 @@ enum TargetCommand {
 #[derive(Subcommand)]
 enum TaskCommand {
     /// Open a task with a signed scope.
-    New {
-        /// What you ask for, in your words.
-        title: String,
-        /// The agent's name.
-        #[arg(long)]
-        agent: String,
-        /// Target's name.
-        #[arg(long)]
-        target: String,
-        /// What it may do, e.g. "read main.orders(id,status)"; repeatable.
-        #[arg(long, required = true)]
-        may: Vec<String>,
-        /// Functions that reads may call, e.g. count; repeatable.
-        #[arg(long)]
-        function: Vec<String>,
-        /// Most rows of one run.
-        #[arg(long, default_value_t = 500)]
-        rows_per_run: u64,
-        /// Most rows of all runs that need no signature of their own.
-        #[arg(long, default_value_t = 5_000)]
-        rows_total: u64,
-        /// Reads inside the scope run and are released without a further signature.
-        #[arg(long)]
-        auto_reads: bool,
-        /// Minutes until it ends.
-        #[arg(long, default_value_t = 240)]
-        minutes: u32,
-    },
+    New(Box<task::New>),
     /// Open and recent tasks.
     List,
     /// Close a task (signed); its passes end with it.
@@ -542,30 +515,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Target(TargetCommand::Import { file }) => commands::import::run(&terminal, &file),
         Command::Target(TargetCommand::Add(add)) => commands::target::target_add(&terminal, *add).await,
         Command::Target(TargetCommand::List) => grant::list(&terminal, "targets").await,
-        Command::Task(TaskCommand::New {
-            title,
-            agent,
-            target,
-            may,
-            function,
-            rows_per_run,
-            rows_total,
-            auto_reads,
-            minutes,
-        }) => {
-            let request = GrantRequest::Task {
-                title,
-                agent,
-                target,
-                may,
-                functions: function,
-                rows_per_run,
-                rows_total,
-                auto_reads,
-                minutes,
-            };
-            grant::task_new(&terminal, request).await
-        }
+        Command::Task(TaskCommand::New(new)) => grant::task_new(&terminal, new.request(&home)?).await,
         Command::Task(TaskCommand::List) => grant::list(&terminal, "tasks").await,
         Command::Task(TaskCommand::Close { task }) => {
             grant::simple(&terminal, GrantRequest::CloseTask { task }, "the task is closed").await

@@ -219,6 +219,10 @@ fn a_hostile_desk_gets_nothing() {
     let signed_task = scene.open_task(false);
     hostile.attempt("a task that asks for signatures", &under("SELECT n FROM rows", reads, signed_task));
 
+    // What the task never allows, with a good signature; a desk that is not honest would not say so.
+    let strict = scene.open_task_that_never(true, &["update main.rows(n)"]);
+    hostile.run("what its task never allows", resigned(&|a| a.task = strict), &proposed);
+
     // Trials that are not for trials.
     hostile.attempt(
         "a trial of a definition",

@@ -4,7 +4,7 @@
 mod machine;
 mod support;
 
-use machine::Machine;
+use machine::{Asked, Machine, ask};
 
 const OWN: &str = r#"
 @id("reads-run") @reason("reads inside the scope run")
@@ -74,4 +74,71 @@ fn a_policy_is_tested_tried_and_signed() {
     assert_eq!(propose("DELETE FROM orders WHERE id = 1")["status"], "denied");
     let id = propose("UPDATE orders SET status = 'y' WHERE id = 2")["proposal_id"].as_str().unwrap().to_owned();
     assert_eq!(machine.json(&["show", &id], "", None)["quorum"], 2);
+}
+
+/// A type's file says what may be done and what never; a policy says which agent may do which type.
+#[test]
+fn what_a_task_never_allows_nobody_can_sign() {
+    let machine = Machine::start();
+    machine.furnish();
+    let types = machine.path("home/desk/task-types");
+    std::fs::create_dir_all(&types).unwrap();
+    std::fs::write(
+        types.join("refunds.toml"),
+        "may = [\"read main.orders\", \"update main.orders(status)\"]\nnever = [\"delete main.*\", \"update main.orders(customer)\"]\nrows_per_run = 7\n",
+    )
+    .unwrap();
+    let new = |title: &str, more: &[&str]| {
+        machine.person(&[&["task", "new", title, "--agent", "robin", "--target", "shop"], more].concat(), "")
+    };
+    assert!(!new("Nothing at all", &[]).0);
+    assert!(!new("An odd type", &["--type", "../refunds"]).0);
+    std::fs::write(types.join("broken.toml"), "mai = []").unwrap();
+    assert!(!new("A broken type", &["--type", "broken"]).0);
+    let (ok, text) = new("Refund what was returned", &["--type", "refunds", "--never", "insert main.orders"]);
+    for line in ["type: refunds", "never: delete main.*", "never: insert main.orders", "rows-per-run: 7"] {
+        assert!(ok && text.contains(line), "{line}: {text}");
+    }
+    let tasks = machine.json(&["task", "list"], "", None);
+    let mut statements = tasks.as_array().unwrap().iter().filter_map(|task| task["statement"].as_str());
+    let ours = statements.find(|statement| statement.contains("\ntype: refunds\n")).unwrap();
+    let task = ours.lines().find_map(|line| line.strip_prefix("task: ")).unwrap();
+    let pass = machine.json(&["task", "pass", task], "", None)["pass"].as_str().unwrap().to_owned();
+    let propose = |sql: &str| machine.json(&["propose", "--target", "shop", "--purpose", "try"], sql, Some(&pass));
+    assert_eq!(propose("UPDATE orders SET status = 'x' WHERE id = 1")["status"], "pending");
+    for sql in [
+        "DELETE FROM orders WHERE id = 1",
+        "UPDATE orders SET status = 'x', customer = 'y' WHERE id = 1",
+        "INSERT INTO orders VALUES (99, 'x', 'y')",
+        "REPLACE INTO orders VALUES (1, 'x', 'y')",
+        "DROP TABLE orders",
+    ] {
+        let answer = propose(sql);
+        assert!(
+            answer["status"] == "denied" && answer["reasons"].to_string().contains("task-never"),
+            "{sql}: {answer}"
+        );
+    }
+    let (base, headers) = (machine.agents.as_str(), [("authorization", format!("Bearer {pass}"))]);
+    let (_, _, targets) = ask(&Asked { base, method: "GET", path: "/v1/targets", headers: &headers, body: "" });
+    assert!(targets.contains("never delete main.*"), "{targets}");
+
+    let file = machine.path("types.cedar");
+    let policy = OWN.replace(
+        "@id(\"no-deletes\")",
+        "@id(\"not-robin\") @reason(\"robin does no refunds\")
+forbid (principal == Agent::\"robin\", action, resource) when { context.task.type == \"refunds\" };
+@id(\"no-deletes\")",
+    );
+    std::fs::write(&file, policy).unwrap();
+    std::fs::write(
+        file.with_extension("tests.json"),
+        r#"[{"name": "not robin", "verb": "update", "agent": "robin", "task_type": "refunds", "expect": "deny", "rule": "not-robin"},
+            {"name": "another", "verb": "update", "agent": "sam", "task_type": "refunds", "expect": "ask", "quorum": 2}]"#,
+    )
+    .unwrap();
+    let (ok, text) = machine.person(&["policy", "apply", file.to_str().unwrap()], "");
+    assert!(ok, "{text}");
+    let answer = propose("UPDATE orders SET status = 'z' WHERE id = 3");
+    assert!(answer["status"] == "denied" && answer["reasons"].to_string().contains("not-robin"), "{answer}");
 }

@@ -268,8 +268,14 @@ pub enum GrantRequest {
         agent: String,
         /// Target's name.
         target: String,
+        /// What type of task it is, which policies may name; at most 40 characters.
+        #[serde(default)]
+        task_type: Option<String>,
         /// Scope lines, e.g. `read main.orders(id,status)`.
         may: Vec<String>,
+        /// What may not be done, whoever signs it; lines of the same form.
+        #[serde(default)]
+        never: Vec<String>,
         /// Functions a read inside the scope may call.
         functions: Vec<String>,
         /// Most rows of one run.

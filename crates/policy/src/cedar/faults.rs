@@ -58,6 +58,8 @@ fn question<'a>(random: &mut Random, effect: &'a Effect) -> Question<'a> {
         agent: random.of(&AGENTS),
         person: random.of(&["ada", "bo", ""]),
         task: random.of(&["t-1", "t-2"]),
+        task_type: random.of(&["", "refunds"]),
+        never: None,
         auto_reads: random.flag(),
         in_scope: random.flag(),
         target: random.of(&TARGETS),

@@ -85,11 +85,13 @@ fn open_form(overview: &Overview) -> Markup {
                         label { "Agent" input name="agent" type="text" required maxlength="60" autocomplete="off"; }
                         label { "Target" select name="target" required {
                             @for target in &overview.registry.targets { option { (line(&target.registration.name)) } } } }
+                        label { "Type, if policies name it" input name="task_type" type="text" maxlength="40" autocomplete="off"; }
                         label { "Minutes until it ends" input name="minutes" type="number" min="1" max="1440" value="240" required; }
                         label { "Most rows of one run" input name="rows_per_run" type="number" min="0" value="100" required; }
                         label { "Most rows of all runs" input name="rows_total" type="number" min="0" value="1000" required; }
                     }
                     label { "It may, one line each" textarea.mono name="may" rows="3" placeholder="read main.orders(id,status)" spellcheck="false" {} }
+                    label { "It may never, whoever signs it, one line each" textarea.mono name="never" rows="2" placeholder="delete main.orders" spellcheck="false" {} }
                     label { "Functions a read may call, one line each" textarea.mono name="functions" rows="2" placeholder="count" spellcheck="false" {} }
                     label.tick { input type="checkbox" name="auto_reads" value="yes"; " Reads inside this scope run without a further signature" }
                     button.primary type="submit" { "Continue to the statement" }

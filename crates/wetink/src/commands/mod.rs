@@ -13,4 +13,5 @@ pub(crate) mod policy;
 pub(crate) mod review;
 pub(crate) mod roles;
 pub(crate) mod target;
+pub(crate) mod task;
 pub(crate) mod webhook;

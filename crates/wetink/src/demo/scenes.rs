@@ -57,6 +57,8 @@ impl<'a> Stage<'a> {
         ada.grant(GrantRequest::Target { registration }).await?;
         let task = ada
             .open_task(GrantRequest::Task {
+                task_type: None,
+                never: vec![],
                 title: "Refund the 37 orders hit by the 12 Nov shipping bug".to_owned(),
                 agent: "robin".to_owned(),
                 target: "shop".to_owned(),

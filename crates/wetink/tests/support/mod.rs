@@ -162,6 +162,10 @@ impl Scene {
     }
 
     pub fn open_task(&self, auto_reads: bool) -> TaskId {
+        self.open_task_that_never(auto_reads, &[])
+    }
+
+    pub fn open_task_that_never(&self, auto_reads: bool, never: &[&str]) -> TaskId {
         let task = TaskId::random();
         let statement = OpenTask {
             gateway: self.gateway,
@@ -171,6 +175,8 @@ impl Scene {
             target_name: "shop".into(),
             target_fingerprint: self.registration.fingerprint(),
             may: vec!["read main.rows".parse().unwrap(), "update main.rows(n)".parse().unwrap()],
+            task_type: None,
+            never: never.iter().map(|line| line.parse().unwrap()).collect(),
             functions: vec![],
             rows_per_run: 5,
             rows_total: 40,
