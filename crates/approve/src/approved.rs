@@ -158,6 +158,10 @@ impl Approved {
         }
         // What policy asked for stands in the statement; what the guard asks for stays when a desk leaves it out.
         let need = ctx.quorum.max(usize::try_from(statement.quorum).unwrap_or(usize::MAX));
+        // Whoever signs after the first signs the same text, which a batch is not.
+        if claim.batch.is_some() && need > 1 {
+            return Err(Refused::WrongForm);
+        }
         if people.len() < need {
             return Err(Refused::Quorum { have: people.len(), need });
         }

@@ -116,6 +116,10 @@ macro_rules! strict_parse {
     };
 }
 
+mod batch;
+
+pub use batch::Batch;
+
 mod release;
 
 pub use release::{ColumnChoice, Release, RowChoice};

@@ -4,7 +4,7 @@
 use artifact::claim::Signed;
 use artifact::{Digest, Timestamp};
 
-use crate::statement::{GrantKey, Statement};
+use crate::statement::{Batch, GrantKey, Statement};
 use crate::{Assurance, NAMESPACE, PublicKey, Refused};
 
 /// Most signatures looked at in one claim.
@@ -112,11 +112,18 @@ impl Trust {
         if claim.signatures.is_empty() || claim.signatures.len() > SIGNATURES_MAX {
             return Err(Refused::Signatures(claim.signatures.len()));
         }
+        let signed = match &claim.batch {
+            None => &claim.statement,
+            Some(batch) => {
+                self.is_in(batch, &claim.statement)?;
+                batch
+            }
+        };
         let mut signers = Vec::with_capacity(claim.signatures.len());
         for signature in &claim.signatures {
             let mut why = Refused::Signature("no granted key made this signature".into());
             let found = self.keys.iter().filter(|k| k.revoked_at.is_none()).find_map(|k| {
-                match k.key.verify(NAMESPACE, &claim.statement, signature) {
+                match k.key.verify(NAMESPACE, signed, signature) {
                     Ok(assurance) => Some((k, assurance)),
                     Err(error) => {
                         if self.keys.len() == 1 {
@@ -133,6 +140,18 @@ impl Trust {
             signers.push(Signer { person: key.person.clone(), key: key.fingerprint, assurance });
         }
         Ok(signers)
+    }
+
+    /// Only approvals are signed together, and only of one task at one target.
+    fn is_in(&self, batch: &str, statement: &str) -> Result<(), Refused> {
+        let batch = Batch::parse(batch)?;
+        let Statement::Approval(approval) = Statement::parse(statement)? else { return Err(Refused::WrongForm) };
+        if batch.gateway != self.gateway {
+            return Err(Refused::OtherGateway);
+        }
+        let own = (approval.proposal, approval.revision, Digest::of(statement.as_bytes()));
+        let fits = batch.task == approval.task && batch.target_name == approval.target_name;
+        if fits && batch.items.contains(&own) { Ok(()) } else { Err(Refused::Differs("the batch")) }
     }
 
     /// Whether the gateway's root signed this claim.

@@ -509,7 +509,7 @@ impl Gateway {
         }
         .to_text()
         .unwrap();
-        let unsigned = Signed { statement: text, signatures: Vec::new() };
+        let unsigned = Signed { statement: text, batch: None, signatures: Vec::new() };
         let claim = signers.iter().fold(unsigned, |claim, seed| SoftKey::new(*seed).cosign(claim));
         Approved::verify(&claim, artifact, effect.clone(), &ctx)
     }

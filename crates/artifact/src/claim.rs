@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signed {
-    /// The statement's exact text; the signatures are over these bytes.
+    /// The statement's exact text; the signatures are over these bytes, unless there is a batch.
     pub statement: String,
+    /// Where several were signed at once: the text that names them all by digest. The signatures are over its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// One per signer.
     pub signatures: Vec<Signature>,
 }

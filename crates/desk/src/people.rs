@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 use wire::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
     Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
-    SignedGrant, ToSign,
+    SignedGrant, ToSign, Together,
 };
 use wire::socket::{Answer, Outcome, Proposed, Refused, Request};
 
@@ -125,6 +125,14 @@ fn with_others(row: &ProposalRow, claim: Signed) -> Result<Signed, PersonError> 
         ));
     }
     Ok(claim)
+}
+
+/// Most proposals signed at once.
+const TOGETHER_MAX: usize = 20;
+
+/// What is grave, or takes a name to be typed or several people, is signed by itself.
+fn may_be_together(view: &ReviewView) -> bool {
+    view.row.risk != wire::people::Risk::High && view.arm.is_none() && view.quorum <= 1
 }
 
 impl People for Desk {
@@ -241,6 +249,9 @@ impl People for Desk {
                 artifact: row.artifact.clone(),
                 effect: row.effect.clone(),
             };
+            if claim.batch.is_some() && !may_be_together(&self.review(row.clone()).await?) {
+                return Err(person_error("not_permitted", "It is grave or needs several people; sign it by itself."));
+            }
             // The guard verifies the claim against these bytes by itself; what this desk believes about it does not count.
             let alone = Request::Run { claim: claim.clone(), proposed: proposed.clone() };
             let claim = with_others(&row, claim)?;
@@ -270,6 +281,32 @@ impl People for Desk {
             self.applied(size).await?;
         }
         self.review(self.row(id, None).await?).await
+    }
+
+    async fn together(&self, who: &Person, ids: Vec<ProposalId>) -> Result<Together, PersonError> {
+        let mut views = Vec::with_capacity(ids.len());
+        let mut asked = ids;
+        asked.sort_unstable();
+        asked.dedup();
+        if !(2..=TOGETHER_MAX).contains(&asked.len()) {
+            return Err(person_error("malformed", "Tick 2 to 20 proposals of one task."));
+        }
+        for id in asked {
+            let view = self.proposal(who, id, None).await?;
+            if view.statement.is_none() {
+                return Err(person_error("already_decided", format!("{id} cannot be signed any more.")));
+            }
+            if !may_be_together(&view) {
+                return Err(person_error(
+                    "not_permitted",
+                    format!("{id} is grave or needs several people; sign it by itself."),
+                ));
+            }
+            views.push(view);
+        }
+        let statements: Vec<&str> = views.iter().filter_map(|view| view.statement.as_deref()).collect();
+        let batch = statement::batch(&statements).map_err(|why| person_error("not_permitted", format!("{why}.")))?;
+        Ok(Together { batch, views })
     }
 
     async fn changes(&self, who: &Person, id: ProposalId, sentence: &str) -> Result<ReviewView, PersonError> {

@@ -100,7 +100,7 @@ fn own_keys(vault: &mut Vault) -> Result<OwnKeys, GuardError> {
 
 fn root_claim(root: &Ed25519KeyPair, statement: String) -> Signed {
     let armored = sshsig::sign_ed25519(root, approve::NAMESPACE, statement.as_bytes());
-    Signed { statement, signatures: vec![Signature::Ssh { armored }] }
+    Signed { statement, batch: None, signatures: vec![Signature::Ssh { armored }] }
 }
 
 impl Guard {

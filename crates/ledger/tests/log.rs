@@ -185,7 +185,7 @@ fn held_contents_are_for_those_who_ask_by_name() {
 fn grants_runs_and_nonces_survive() {
     let (place, ledger) = Place::new();
     let grant = |text: &str, attachment: Option<&str>| GrantRow {
-        claim: Signed { statement: text.into(), signatures: vec![Signature::Ssh { armored: "x".into() }] },
+        claim: Signed { statement: text.into(), batch: None, signatures: vec![Signature::Ssh { armored: "x".into() }] },
         attachment: attachment.map(Into::into),
     };
     for grant in [grant("first", None), grant("second", Some("registration"))] {

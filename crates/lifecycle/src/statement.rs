@@ -2,7 +2,7 @@
 
 use approve::Nonce;
 use approve::statement::{
-    Approval, CloseTask, ColumnChoice, GrantKey, GrantTarget, OpenTask, Release, ReleaseRule, Resume, RevokeKey,
+    Approval, Batch, CloseTask, ColumnChoice, GrantKey, GrantTarget, OpenTask, Release, ReleaseRule, Resume, RevokeKey,
     RowChoice, SetPolicy, StatementError,
 };
 use artifact::{Digest, Effect, Kind, ProposalId, RunId, TaskId, Timestamp};
@@ -45,6 +45,21 @@ pub fn partly(claim: &str) -> Option<(artifact::claim::Signed, Approval)> {
     let claim: artifact::claim::Signed = serde_json::from_str(claim).ok()?;
     let approval = Approval::parse(&claim.statement).ok()?;
     Some((claim, approval))
+}
+
+/// The text that names several approvals of one task by the digests of their statements.
+pub fn batch(statements: &[&str]) -> Result<String, String> {
+    let approvals: Result<Vec<Approval>, _> = statements.iter().map(|text| Approval::parse(text)).collect();
+    let approvals = approvals.map_err(|error| error.to_string())?;
+    let first = approvals.first().ok_or("there is nothing to sign")?;
+    if approvals.iter().any(|a| a.task != first.task || a.target_name != first.target_name || a.quorum > 1) {
+        return Err(
+            "only approvals of one task at one target, which one person may give, are signed together".to_owned()
+        );
+    }
+    let item = |(text, a): (&&str, &Approval)| (a.proposal, a.revision, Digest::of(text.as_bytes()));
+    let items = statements.iter().zip(&approvals).map(item).collect();
+    text(Batch { gateway: first.gateway, task: first.task, target_name: first.target_name.clone(), items }.to_text())
 }
 
 /// The approval statement's text.

@@ -34,6 +34,20 @@
   // What the page displays must be what the statement names, computed here and now.
   const agrees = async (form, statement) => {
     const text = new TextDecoder().decode(statement);
+    const together = $$("[data-together]");
+    if (together.length > 0) {
+      // Each proposal of the page: the bytes shown are those of its statement, and the list that is signed names that statement.
+      const items = $$("input[name=item]", form).map((input) => input.value);
+      for (const [i, box] of together.entries()) {
+        const own = unb64($("[data-statement]", box).dataset.statement);
+        const shown = hex(await sha256(enc.encode($$("[data-code] .ln code", box).map(read).join("\n"))));
+        const named = /^artifact: sha256:([0-9a-f]{64})$/m.exec(new TextDecoder().decode(own));
+        const listed = text.split("\n")[4 + i] || "";
+        if (named === null || named[1] !== shown || items[i] !== $("[data-statement]", box).dataset.statement) return false;
+        if (!listed.startsWith("approve: ") || !listed.endsWith(" sha256:" + hex(await sha256(own)))) return false;
+      }
+      return text.split("\n").length === 4 + together.length + 1 && items.length === together.length;
+    }
     if (form.dataset.bytes === undefined) return true;
     const box = $("[data-artifact]");
     const artifact = unb64(box.dataset.artifact);
@@ -60,10 +74,12 @@
         const artifact = unb64($("[data-artifact]").dataset.artifact);
         if (spoken.value.trim().toLowerCase() !== words(await sha256(artifact))) return false;
       }
+      if ($$("[data-tick]").some((tick) => !tick.checked)) return false;
       return Date.now() >= ready;
     };
     const look = async () => { button.disabled = !(await ok()); };
     form.addEventListener("input", look);
+    for (const tick of $$("[data-tick]")) tick.addEventListener("change", look);
     setTimeout(look, pause + 50);
     await look();
   };

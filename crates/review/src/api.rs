@@ -10,7 +10,7 @@ use axum::{Extension, Json, Router, routing};
 use serde::{Deserialize, Serialize};
 use wire::people::{
     AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PolicyReplay,
-    QueueRow, ReviewView, RowsView, Selection, SignalView, SignedGrant, ToSign, TryPolicy,
+    QueueRow, ReviewView, RowsView, Selection, SignalView, SignedGrant, ToSign, Together, TryPolicy,
 };
 
 use crate::Desk;
@@ -105,6 +105,7 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/api/v1/queue", get(queue))
         .route("/api/v1/proposals/{id}", get(proposal))
         .route("/api/v1/proposals/{id}/approve", post(approve))
+        .route("/api/v1/together", post(together))
         .route("/api/v1/proposals/{id}/changes", post(changes))
         .route("/api/v1/proposals/{id}/reject", post(reject))
         .route("/api/v1/proposals/{id}/take-over", post(take_over))
@@ -171,6 +172,20 @@ async fn approve<P: People>(
 ) -> Answer<ReviewView> {
     let id: ProposalId = input::id(&id)?;
     Ok(Json(desk.people.approve(&who, id, claim).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Proposals {
+    proposals: Vec<ProposalId>,
+}
+
+async fn together<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Body(body): Body<Proposals>,
+) -> Answer<Together> {
+    Ok(Json(desk.people.together(&who, body.proposals).await?))
 }
 
 async fn changes<P: People>(

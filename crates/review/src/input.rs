@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use artifact::claim::{Signature, Signed};
-use artifact::{Id, MAX_ARTIFACT_BYTES, Marker, has_hidden};
+use artifact::{Id, MAX_ARTIFACT_BYTES, Marker, ProposalId, has_hidden};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use base64::Engine as _;
@@ -19,6 +19,8 @@ use crate::error::error;
 pub(crate) const SENTENCE_MAX: usize = 500;
 /// Most columns or rows named one by one in a selection made on the page.
 const SELECTED_MAX: usize = 10_000;
+/// Most proposals signed together.
+pub(crate) const TOGETHER_MAX: usize = 20;
 
 /// The caller's address; `unknown` where the listener has none (a Unix socket).
 pub(crate) struct Address(pub(crate) String);
@@ -94,9 +96,7 @@ impl Form {
 
     /// Text that travelled as base64url so that the browser could not touch its line ends.
     pub(crate) fn exact(&self, name: &str) -> Result<String, PersonError> {
-        let bytes = URL_SAFE_NO_PAD.decode(self.get(name)).ok();
-        let text = bytes.and_then(|b| String::from_utf8(b).ok());
-        text.ok_or_else(|| error("malformed", "the form is damaged; reload the page and try again"))
+        exact_text(self.get(name))
     }
 
     /// The signature a browser or a person put into the form.
@@ -124,7 +124,24 @@ impl Form {
 
     /// The statement with its one signature.
     pub(crate) fn signed(&self) -> Result<Signed, PersonError> {
-        Ok(Signed { statement: self.exact("statement")?, signatures: vec![self.signature()?] })
+        Ok(Signed { statement: self.exact("statement")?, batch: None, signatures: vec![self.signature()?] })
+    }
+
+    /// The proposals ticked.
+    pub(crate) fn proposals(&self) -> Result<Vec<ProposalId>, PersonError> {
+        self.0.get("proposal").into_iter().flatten().take(TOGETHER_MAX + 1).map(|one| id(one)).collect()
+    }
+
+    /// Several approvals under the one signature over their list.
+    pub(crate) fn signed_together(&self) -> Result<Vec<Signed>, PersonError> {
+        let (batch, signature) = (self.exact("statement")?, self.signature()?);
+        let items = self.0.get("item").into_iter().flatten().take(TOGETHER_MAX + 1);
+        items
+            .map(|item| {
+                let statement = exact_text(item)?;
+                Ok(Signed { statement, batch: Some(batch.clone()), signatures: vec![signature.clone()] })
+            })
+            .collect()
     }
 
     /// What to release, from the boxes ticked. Column fields are `col-0` and so on with `show` or `mask`.
@@ -287,6 +304,12 @@ impl Form {
 }
 
 /// An id from a path.
+/// The proposal that an approval statement names.
+pub(crate) fn proposal_of(statement: &str) -> Result<ProposalId, PersonError> {
+    let named = crate::facts::field(statement, "proposal").and_then(|line| line.split(' ').next());
+    id(named.unwrap_or_default())
+}
+
 pub(crate) fn id<M: Marker>(text: &str) -> Result<Id<M>, PersonError> {
     text.parse().map_err(|_| error("not_found", "there is nothing of this name; check the link"))
 }
@@ -332,6 +355,12 @@ pub(crate) fn may_grant(who: &Person, request: &GrantRequest) -> Result<(), Pers
 }
 
 /// Base64url for a form field whose line ends must not change.
+fn exact_text(field: &str) -> Result<String, PersonError> {
+    let text = URL_SAFE_NO_PAD.decode(field).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| error("malformed", "the form is damaged; reload the page and try again"))
+}
+
+/// The same the other way.
 pub(crate) fn exact(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }

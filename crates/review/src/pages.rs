@@ -38,6 +38,8 @@ pub(crate) fn router<P: People>() -> Router<Desk<P>> {
         .route("/", get(queue))
         .route("/r/{id}", get(review))
         .route("/r/{id}/approve", post(approve))
+        .route("/together", get(together))
+        .route("/together/sign", post(sign_together))
         .route("/r/{id}/changes", post(changes))
         .route("/r/{id}/reject", post(reject))
         .route("/r/{id}/rows", post(rows))
@@ -265,6 +267,40 @@ async fn approve<P: People>(
     let signed = async { desk.people.approve(&who, input::id(&id)?, form.signed()?).await };
     signed.await.map_err(PageError::new(&who, format!("/r/{id}")))?;
     Ok(Redirect::to(&format!("/r/{id}")).into_response())
+}
+
+/// The proposals ticked, each in full.
+async fn together<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    Query(fields): Query<Vec<(String, String)>>,
+) -> Page {
+    let form = Form::from(fields);
+    let prepared = async {
+        let together = desk.people.together(&who, form.proposals()?).await?;
+        Ok((together, desk.people.passkeys(&who).await?))
+    };
+    let (together, passkeys) = prepared.await.map_err(PageError::new(&who, "/"))?;
+    Ok(html::together_page(&who, &passkeys, &together, Timestamp::now()))
+}
+
+/// Each is an approval of its own, so one that fails stops none of the others.
+async fn sign_together<P: People>(
+    State(desk): State<Desk<P>>,
+    Extension(who): Extension<Person>,
+    axum::Form(fields): Fields,
+) -> Done {
+    let form = Form::from(fields);
+    let signed = async {
+        let mut first = None;
+        for claim in form.signed_together()? {
+            let id = input::proposal_of(&claim.statement)?;
+            first = first.or(desk.people.approve(&who, id, claim).await.err());
+        }
+        first.map_or(Ok(()), Err)
+    };
+    signed.await.map_err(PageError::new(&who, "/?group=all"))?;
+    Ok(Redirect::to("/?group=all").into_response())
 }
 
 async fn changes<P: People>(

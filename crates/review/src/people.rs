@@ -9,7 +9,7 @@ use wire::api::Status;
 use wire::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
     Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
-    SignedGrant, ToSign,
+    SignedGrant, ToSign, Together,
 };
 
 /// Namespace of SSH signatures over a sign-in challenge (PROTOCOL.sshsig, section 3).
@@ -97,6 +97,12 @@ pub trait People: Clone + Send + Sync + 'static {
         id: ProposalId,
         sentence: &str,
     ) -> impl Future<Output = Result<ReviewView, PersonError>> + Send;
+    /// Several of one task at one target, none of them grave, with the text that names their statements.
+    fn together(
+        &self,
+        who: &Person,
+        ids: Vec<ProposalId>,
+    ) -> impl Future<Output = Result<Together, PersonError>> + Send;
     /// Says no. `sentence` is 1 to 500 characters without hidden ones.
     fn reject(
         &self,

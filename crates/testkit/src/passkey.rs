@@ -116,7 +116,7 @@ impl SoftPasskey {
 
     /// A claim with one honest signature over the statement.
     pub fn sign(&self, statement: &str) -> Signed {
-        Signed { statement: statement.to_owned(), signatures: vec![self.seal(&self.assertion(statement))] }
+        Signed { statement: statement.to_owned(), batch: None, signatures: vec![self.seal(&self.assertion(statement))] }
     }
 
     /// The device's bare signature over any bytes.

@@ -37,7 +37,7 @@ impl SoftKey {
     /// The same for another purpose.
     pub fn sign_as(&self, namespace: &str, statement: &str) -> Signed {
         let armored = sshsig::sign_ed25519(&self.0, namespace, statement.as_bytes());
-        Signed { statement: statement.to_owned(), signatures: vec![Signature::Ssh { armored }] }
+        Signed { statement: statement.to_owned(), batch: None, signatures: vec![Signature::Ssh { armored }] }
     }
 
     /// Another signature beside those of `claim`.
@@ -123,7 +123,7 @@ impl SoftSecurityKey {
     /// A claim with one signature over the statement, touched and verified.
     pub fn sign(&self, statement: &str) -> Signed {
         let armored = self.parts(NAMESPACE, statement.as_bytes(), "sha512", 0b101).armored();
-        Signed { statement: statement.to_owned(), signatures: vec![Signature::Ssh { armored }] }
+        Signed { statement: statement.to_owned(), batch: None, signatures: vec![Signature::Ssh { armored }] }
     }
 
     /// A signature in parts. `flags`: 1 touched, 4 verified.

@@ -200,8 +200,9 @@ enum Command {
     },
     /// Sign and run once. Needs a person and a key.
     Approve {
-        /// Proposal.
-        id: ProposalId,
+        /// Proposal; several of one task, none of them grave, are signed at once, each after it was shown.
+        #[arg(required = true)]
+        ids: Vec<ProposalId>,
     },
     /// Ask for changes.
     Changes {
@@ -564,7 +565,10 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Show { id, rows: true, .. } => review::rows(&terminal, id).await,
         Command::Show { id, .. } => review::show(&terminal, id).await,
         Command::Undo { run } => review::undo(&terminal, run).await,
-        Command::Approve { id } => review::approve(&terminal, id).await,
+        Command::Approve { ids } => match ids[..] {
+            [id] => review::approve(&terminal, id).await,
+            _ => review::approve_together(&terminal, &ids).await,
+        },
         Command::Changes { id, sentence } => review::decide(&terminal, id, "changes", &sentence).await,
         Command::Reject { id, sentence } => review::decide(&terminal, id, "reject", &sentence).await,
         Command::Result(ResultCommand::Show { run }) => review::held(&terminal, run).await,

@@ -100,7 +100,7 @@ impl Terminal {
         eprintln!("\n{}", indent(&artifact::visible(statement)));
         eprintln!("Signing exactly this with {}. Touch your key if it blinks …", key.display());
         let signature: Signature = sign::sign(statement, sign::APPROVAL, &key)?;
-        Ok(Signed { statement: statement.to_owned(), signatures: vec![signature] })
+        Ok(Signed { statement: statement.to_owned(), batch: None, signatures: vec![signature] })
     }
 
     /// Asks the desk for a statement, shows it, signs it, hands it to the guard.

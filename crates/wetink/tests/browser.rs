@@ -128,6 +128,14 @@ fn a_request_is_understood_signed_and_sent_once() {
 }
 
 #[test]
+fn several_are_read_ticked_and_signed_at_once() {
+    let place = Place::new();
+    place.play(&["together"]);
+    assert_eq!(place.count("SELECT sum(tries) FROM orders WHERE id IN (21, 22, 23)"), 3);
+    assert_eq!(place.count("SELECT sum(tries) FROM orders"), 3, "nothing else, and each once");
+}
+
+#[test]
 fn many_columns_stay_readable() {
     Place::new().play(&["columns"]);
 }

@@ -110,14 +110,14 @@ fn a_hostile_desk_gets_nothing() {
         let mut changed = text.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         if let Ok(statement) = String::from_utf8(changed) {
-            let claim = Signed { statement, signatures: claim.signatures.clone() };
+            let claim = Signed { statement, batch: None, signatures: claim.signatures.clone() };
             hostile.run(&format!("bit {bit} of the statement"), claim, &proposed);
         }
     }
 
     // Signatures: none, too many, by a stranger, for another purpose, of another text, cut, doubled.
     let Signature::Ssh { armored } = &claim.signatures[0] else { panic!("ssh") };
-    let with = |signatures: Vec<Signature>| Signed { statement: claim.statement.clone(), signatures };
+    let with = |signatures: Vec<Signature>| Signed { statement: claim.statement.clone(), batch: None, signatures };
     let ssh = |armored: &str| Signature::Ssh { armored: armored.to_owned() };
     hostile.run("no signature", with(vec![]), &proposed);
     hostile.run("eleven signatures", with(vec![claim.signatures[0].clone(); 11]), &proposed);
@@ -179,7 +179,7 @@ fn a_hostile_desk_gets_nothing() {
     hostile.attempt("a stranger grants a key", &Request::Grant { claim: mallory.sign(&grant_text), attachment: None });
     hostile.attempt(
         "nobody grants a key",
-        &Request::Grant { claim: Signed { statement: grant_text, signatures: vec![] }, attachment: None },
+        &Request::Grant { claim: Signed { statement: grant_text, batch: None, signatures: vec![] }, attachment: None },
     );
     let enroll =
         |token: &str| Request::EnrollFirst { token: token.into(), person: "Mallory".into(), key: mallory.line() };

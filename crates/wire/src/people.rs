@@ -237,6 +237,16 @@ pub struct ToSign {
     pub statement: String,
 }
 
+/// Several proposals to be signed at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Together {
+    /// Exact text: the list of their statements by digest.
+    pub batch: String,
+    /// Each of them, with its statement.
+    pub views: Vec<ReviewView>,
+}
+
 /// Ask for a statement that grants something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "grant", rename_all = "snake_case", deny_unknown_fields)]

@@ -7,10 +7,10 @@ use artifact::effect::{RelationUse, Verb};
 use artifact::{Digest, Effect, ProposalId, RunId, TaskId, Timestamp, has_hidden};
 use wire::api::{FindingView, Status};
 use wire::order::{Change, ResultColumn, ResultSet, Sample};
-use wire::people::{HeldView, OriginView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling, SignalView};
+use wire::people::{HeldView, OriginView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling, SignalView, Together};
 use wire::target::{Address, Registration};
 
-use super::{alerts_page, held_page, queue_page, review_page, rows_page};
+use super::{alerts_page, held_page, queue_page, review_page, rows_page, together_page};
 use crate::people::{Passkeys, QueueFilter};
 
 const PAYLOADS: &[&str] = &[
@@ -204,6 +204,11 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("ended", review_page(&who, &held_as(Status::Failed, Risk::Low, text), &passkeys, now).into_string()),
         ("queue", queue_page(&who, QueueFilter::default(), std::slice::from_ref(&view.row), now).into_string()),
         ("held", held_page(&who, &held).into_string()),
+        (
+            "together",
+            together_page(&who, &passkeys, &Together { batch: own(), views: vec![view.clone(), view.clone()] }, now)
+                .into_string(),
+        ),
         ("rows", rows_page(&who, &rows).into_string()),
         ("alerts", alerts_page(&who, &[alert]).into_string()),
     ]

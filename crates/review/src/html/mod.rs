@@ -12,6 +12,7 @@ mod review;
 mod rows;
 mod settings;
 mod tasks;
+mod together;
 
 use artifact::Timestamp;
 use maud::{DOCTYPE, Markup, html};
@@ -27,6 +28,7 @@ pub(crate) use review::review_page;
 pub(crate) use rows::rows_page;
 pub(crate) use settings::settings_page;
 pub(crate) use tasks::{pass_page, task_id, task_page, tasks_page};
+pub(crate) use together::together_page;
 
 use crate::input::exact;
 use crate::people::Passkeys;
@@ -187,6 +189,8 @@ struct Signing<'a> {
     arm: Option<&'a str>,
     /// Whether the bytes on the page are compared with the statement.
     bytes: bool,
+    /// Statements that `statement` names by digest, where it is a list of them.
+    items: Vec<&'a str>,
 }
 
 /// The statement in full and the gesture beside it. The browser computes every digest again before the button works.
@@ -197,6 +201,7 @@ fn signing(s: &Signing) -> Markup {
             data-credentials=(s.passkeys.credentials.join(" ")) data-high[s.high] data-bytes[s.bytes]
             data-arm=[s.arm] {
             input type="hidden" name="statement" value=(exact(s.statement));
+            @for item in &s.items { input type="hidden" name="item" value=(exact(item)); }
             @if let Some(attachment) = s.attachment { input type="hidden" name="attachment" value=(exact(attachment)); }
             @for name in ["credential", "authenticator_data", "client_data", "signature"] {
                 input type="hidden" name=(name);
@@ -247,7 +252,7 @@ pub(crate) fn sign_page(who: &Person, passkeys: &Passkeys, s: &SignPage) -> Mark
                 }
                 (signing(&Signing {
                     action: s.action.clone(), statement: s.statement, attachment: s.attachment, passkeys, button: s.button,
-                    command: s.command.clone(), high: false, arm: None, bytes: false,
+                    command: s.command.clone(), high: false, arm: None, bytes: false, items: Vec::new(),
                 }))
             }
         },

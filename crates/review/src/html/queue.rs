@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use wire::api::Status;
 use wire::people::{Person, QueueRow};
 
+use super::together::together_form;
 use super::{At, environment_chip, framed, moment, risk_chip};
 use crate::facts::status_words;
 use crate::people::{QUEUE_PAGE, QueueFilter, QueueGroup};
@@ -40,6 +41,7 @@ pub(crate) fn queue_page(who: &Person, filter: QueueFilter, rows: &[QueueRow], n
                 ol.queue data-list {
                     @for row in rows { (entry(row, now)) }
                 }
+                (together_form(who, rows))
                 @if rows.len() >= QUEUE_PAGE {
                     @if let Some(last) = rows.last() {
                         p.more { a.button href={ "/?group=" (filter.group.as_str()) "&before=" (last.created_at) } { "Older" } }

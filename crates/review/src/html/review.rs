@@ -94,6 +94,18 @@ fn facts_pane(view: &ReviewView, facts: &Facts) -> Markup {
     }
 }
 
+/// The bytes, line by line, so that a script can read them back.
+pub(super) fn code(artifact: &str, label: &str) -> Markup {
+    html! {
+        div.code tabindex="0" role="region" aria-label=(label) data-code {
+            @for (i, line) in artifact.split('\n').enumerate() {
+                @let body = line.trim_end_matches(' ');
+                div.ln { span.no aria-hidden="true" data-no=(i + 1) {} code { (marked(body)) @if body.len() < line.len() { span.trail { (line[body.len()..]) } } } }
+            }
+        }
+    }
+}
+
 fn bytes(view: &ReviewView, hide_words: bool) -> Markup {
     html! {
         section.card.bytes aria-labelledby="bytes-title" data-artifact=(exact(&view.artifact)) {
@@ -101,12 +113,7 @@ fn bytes(view: &ReviewView, hide_words: bool) -> Markup {
                 h2 #bytes-title { (exact_title(view)) }
                 p.dim { (view.kind) " · " (byte_facts(&view.artifact)) }
             }
-            div.code tabindex="0" role="region" aria-label="The bytes, line by line" data-code {
-                @for (i, line) in view.artifact.split('\n').enumerate() {
-                    @let body = line.trim_end_matches(' ');
-                    div.ln { span.no aria-hidden="true" data-no=(i + 1) {} code { (marked(body)) @if body.len() < line.len() { span.trail { (line[body.len()..]) } } } }
-                }
-            }
+            (code(&view.artifact, "The bytes, line by line"))
             p.digest { span.mono.data { (view.digest) } @if !hide_words { " " span.words { (marked(&view.words)) } } }
         }
     }
@@ -297,7 +304,7 @@ fn sign(who: &Person, view: &ReviewView, passkeys: &Passkeys, high: bool) -> Mar
             }
             (signing(&Signing {
                 action: format!("/r/{}/approve", row.id), statement, attachment: None, passkeys, button: "Sign & run once",
-                command: format!("wetink approve {}", row.id), high, arm: view.arm.as_deref(), bytes: true,
+                command: format!("wetink approve {}", row.id), high, arm: view.arm.as_deref(), bytes: true, items: Vec::new(),
             }))
         }
     }

@@ -273,7 +273,7 @@ async fn forgeries(drill: &mut Drill, client: &Client, people: &str, folder: &Pa
         ("a signature over other words", &changed, vec![by_stranger]),
         ("a signature for another purpose", statement, vec![for_another_purpose]),
     ] {
-        let claim = Signed { statement: statement.clone(), signatures };
+        let claim = Signed { statement: statement.clone(), batch: None, signatures };
         let taken = client.post::<serde_json::Value>(&format!("{path}/approve"), &claim).await;
         drill.add(AREA, what, Some(taken.is_err()), words(&taken));
     }

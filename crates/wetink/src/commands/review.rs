@@ -1,10 +1,11 @@
 //! Deciding in a terminal: the same facts in the same order as the page, from the same renderer.
 
 use anyhow::Result;
+use approve::statement::Batch;
 use artifact::claim::Signed;
 use artifact::{Artifact, Digest, Kind, ProposalId, RunId};
 use wire::api::Status;
-use wire::people::{HeldView, QueueRow, ReviewView, RowsView, Selection, ToSign};
+use wire::people::{HeldView, QueueRow, ReviewView, RowsView, Selection, ToSign, Together};
 use wire::target::{Address, Rights};
 
 use crate::exit::{Exit, Failure};
@@ -89,6 +90,53 @@ pub(crate) async fn approve(terminal: &Terminal, id: ProposalId) -> Result<()> {
     let claim = terminal.sign_shown(statement)?;
     let after: ReviewView = client.post(&format!("/api/v1/proposals/{id}/approve"), &claim).await?;
     outcome(terminal, &after)
+}
+
+/// Shows each in full, has each one ticked, signs the list of them once. Each runs by itself.
+pub(crate) async fn approve_together(terminal: &Terminal, ids: &[ProposalId]) -> Result<()> {
+    terminal.needs_person("approve")?;
+    let client = terminal.sign_in().await?;
+    let together: Together = client.post("/api/v1/together", &serde_json::json!({ "proposals": ids })).await?;
+    let batch = Batch::parse(&together.batch)?;
+    let unlike = || Failure::of(Exit::Unverified, "the list and what is shown differ; nothing was signed");
+    if batch.items.len() != together.views.len() {
+        return Err(unlike());
+    }
+    let mut statements = Vec::new();
+    for (view, item) in together.views.iter().zip(&batch.items) {
+        let statement = view.statement.as_deref().ok_or_else(unlike)?;
+        statement_fits(view, statement)?;
+        if !ids.contains(&view.row.id)
+            || *item != (view.row.id, view.row.revision, Digest::of(statement.as_bytes()))
+            || view.row.risk == wire::people::Risk::High
+        {
+            return Err(unlike());
+        }
+        eprint!("{}", desk::plain(view));
+        let answer = Terminal::ask(&format!("Approve {} with the others? (yes/no) ", view.row.id))?;
+        if answer != "yes" {
+            return Err(Failure::of(Exit::Denied, "nothing was signed; name only those that you approve"));
+        }
+        statements.push((view.row.id, statement.to_owned()));
+    }
+    let signed = terminal.sign_shown(&together.batch)?;
+    let mut views = Vec::new();
+    for (id, statement) in statements {
+        let claim = Signed { statement, batch: Some(signed.statement.clone()), signatures: signed.signatures.clone() };
+        // One that fails stops none of the others.
+        let answer: Result<ReviewView> = client.post(&format!("/api/v1/proposals/{id}/approve"), &claim).await;
+        match answer {
+            Ok(view) => views.push(view),
+            Err(error) => eprintln!("{id}: {error:#}"),
+        }
+    }
+    let line = |view: &ReviewView| {
+        let run = view.run.map(|run| format!("  {run}")).unwrap_or_default();
+        format!("{:<16} {}{run}\n", view.row.id, view.row.status.as_str())
+    };
+    terminal.print(&views, || views.iter().map(line).collect())?;
+    let ran = views.iter().filter(|view| matches!(view.row.status, Status::Held | Status::Released)).count();
+    if ran == ids.len() { Ok(()) } else { Err(Failure::of(Exit::Error, "not all of them happened")) }
 }
 
 fn outcome(terminal: &Terminal, view: &ReviewView) -> Result<()> {

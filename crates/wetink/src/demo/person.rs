@@ -41,7 +41,7 @@ impl Ada {
     /// Signs a statement.
     pub(crate) fn sign(&self, statement: &str) -> Signed {
         let armored = sshsig::sign_ed25519(&self.key, sign::APPROVAL, statement.as_bytes());
-        Signed { statement: statement.to_owned(), signatures: vec![Signature::Ssh { armored }] }
+        Signed { statement: statement.to_owned(), batch: None, signatures: vec![Signature::Ssh { armored }] }
     }
 
     /// Grants something; answers the statement.

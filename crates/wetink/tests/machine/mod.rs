@@ -207,6 +207,20 @@ pub fn ask(asked: &Asked<'_>) -> (u16, String, String) {
     (status, location, body)
 }
 
+/// What OpenSSH signs with that key, for that purpose.
+pub fn signed(key: &Path, namespace: &str, text: &str) -> String {
+    let mut signer = Command::new("ssh-keygen")
+        .args(["-Y", "sign", "-n", namespace, "-f"])
+        .arg(key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    signer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    String::from_utf8(signer.wait_with_output().unwrap().stdout).unwrap()
+}
+
 /// A session of whoever holds this key.
 pub fn session(machine: &Machine, key: &Path) -> String {
     let json = [("content-type", "application/json".to_owned())];
@@ -217,16 +231,7 @@ pub fn session(machine: &Machine, key: &Path) -> String {
         serde_json::from_str::<serde_json::Value>(&body).unwrap()
     };
     let challenge = post("/api/v1/login/challenge", "{}");
-    let mut signer = Command::new("ssh-keygen")
-        .args(["-Y", "sign", "-n", "wetink-login@v1", "-f"])
-        .arg(key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    signer.stdin.take().unwrap().write_all(challenge["text"].as_str().unwrap().as_bytes()).unwrap();
-    let armored = String::from_utf8(signer.wait_with_output().unwrap().stdout).unwrap();
+    let armored = signed(key, "wetink-login@v1", challenge["text"].as_str().unwrap());
     let login = serde_json::json!({ "id": challenge["id"], "signature": { "type": "ssh", "armored": armored } });
     post("/api/v1/login", &login.to_string())["token"].as_str().unwrap().to_owned()
 }
