@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::graph::Workspace;
 use crate::run::{Outcome, on_path, run};
 
-/// A browser's driver, the rules of accessibility, the official client of MCP, a certified OpenID provider, and three MCP servers.
+/// A browser's driver, the rules of accessibility, the official client of MCP, a certified OpenID provider, three MCP servers, a mail server.
 const PACKAGES: &[&str] = &[
     "playwright-core@1.65.1",
     "axe-core@4.14.1",
@@ -15,6 +15,7 @@ const PACKAGES: &[&str] = &[
     "@modelcontextprotocol/server-everything@2026.8.31",
     "@modelcontextprotocol/server-filesystem@2026.8.31",
     "@modelcontextprotocol/server-memory@2026.8.31",
+    "smtp-server@3.21.6",
 ];
 
 /// Brings the packages to `target/npm`, once a version.

@@ -37,35 +37,108 @@ impl Sensitive {
     }
 }
 
+/// What each byte could be part of.
+const DIGIT: u8 = 1;
+const CAPITAL: u8 = 2;
+const OF_SECRET: u8 = 4;
+const AT: u8 = 8;
+const DASH: u8 = 16;
+
+const KINDS: [u8; 256] = kinds();
+
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [0; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        let mut kind = 0;
+        if b.is_ascii_digit() {
+            kind |= DIGIT;
+        }
+        if b.is_ascii_uppercase() {
+            kind |= CAPITAL;
+        }
+        if secrets::MAY_STAND[b as usize] {
+            kind |= OF_SECRET;
+        }
+        if b == b'@' {
+            kind |= AT;
+        }
+        if b == b'-' {
+            kind |= DASH;
+        }
+        kinds[b as usize] = kind;
+        b += 1;
+    }
+    kinds
+}
+
+/// One look at every byte, which tells of most texts that they hold nothing.
+#[derive(Default)]
+struct Glance {
+    /// All kinds that occur.
+    any: u8,
+    digits: usize,
+    /// Longest run of what can stand in a secret, and of dashes.
+    secret_run: usize,
+    dash_run: usize,
+    /// Two capitals and two digits in a row, as an IBAN begins.
+    account: bool,
+}
+
+impl Glance {
+    fn at(text: &str) -> Self {
+        let mut glance = Self::default();
+        let (mut secret, mut dash, mut last) = (0, 0, 0_u8);
+        for byte in text.bytes() {
+            let kind = KINDS[usize::from(byte)];
+            glance.any |= kind;
+            glance.digits += usize::from(kind & DIGIT);
+            secret = if kind & OF_SECRET == 0 { 0 } else { secret + 1 };
+            glance.secret_run = glance.secret_run.max(secret);
+            dash = if kind & DASH == 0 { 0 } else { dash + 1 };
+            glance.dash_run = glance.dash_run.max(dash);
+            // The last four bytes, two bits each.
+            last = last << 2 | kind & (DIGIT | CAPITAL);
+            glance.account |= last == (CAPITAL << 6 | CAPITAL << 4 | DIGIT << 2 | DIGIT);
+        }
+        glance
+    }
+}
+
 /// Everything that stands in the text, each kind once, in the order of [`Sensitive`].
 pub fn detect(text: &str) -> Vec<Sensitive> {
     let text = &text[..text.floor_char_boundary(TEXT_MAX)];
+    let glance = Glance::at(text);
     let mut seen = Vec::new();
-    let mut add = |what: Sensitive, is: bool| {
-        if is {
-            seen.push(what);
-        }
-    };
-    add(Sensitive::Email, text.contains('@') && emails(text));
-    // Anything else needs digits, except for secrets.
-    if text.bytes().filter(u8::is_ascii_digit).count() >= 8 {
-        let runs = digit_runs(text);
-        add(Sensitive::Phone, runs.iter().any(|run| is_phone(run)));
-        add(Sensitive::Card, runs.iter().any(|run| is_card(run)));
-        add(Sensitive::Iban, ibans(text));
-        add(Sensitive::Ssn, runs.iter().any(|run| is_ssn(run)));
+    if glance.any & AT != 0 && emails(text) {
+        seen.push(Sensitive::Email);
     }
-    add(Sensitive::Secret, secrets::holds(text));
+    // Anything else needs digits, except for secrets.
+    if glance.digits >= 8 {
+        let (mut phone, mut card, mut ssn) = (false, false, false);
+        digit_runs(text, |run| {
+            phone |= is_phone(run);
+            card |= is_card(run);
+            ssn |= is_ssn(run);
+        });
+        let iban = glance.account && ibans(text);
+        let kinds =
+            [(phone, Sensitive::Phone), (card, Sensitive::Card), (iban, Sensitive::Iban), (ssn, Sensitive::Ssn)];
+        seen.extend(kinds.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind));
+    }
+    if (glance.secret_run >= secrets::SHORTEST || glance.dash_run >= secrets::DASHES) && secrets::holds(text) {
+        seen.push(Sensitive::Secret);
+    }
     seen
 }
 
 fn emails(text: &str) -> bool {
-    let part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c);
+    let part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&b);
     text.match_indices('@').any(|(at, _)| {
-        let local = text[..at].chars().rev().take_while(|c| part(*c)).count();
-        let host: String =
-            text[at + 1..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
-        let host = host.trim_end_matches(['.', '-']);
+        let local = text.as_bytes()[..at].iter().rev().take_while(|b| part(**b)).count();
+        let of_host = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+        let length = text.as_bytes()[at + 1..].iter().take_while(|b| of_host(b)).count();
+        let host = text[at + 1..at + 1 + length].trim_end_matches(['.', '-']);
         let end = host.rsplit('.').next().unwrap_or_default();
         (1..=64).contains(&local)
             && host.contains('.')
@@ -77,9 +150,8 @@ fn emails(text: &str) -> bool {
 }
 
 /// Runs of digits with single blanks, dashes, dots or brackets between them, and a plus before; not inside of words.
-fn digit_runs(text: &str) -> Vec<&str> {
+fn digit_runs<'t>(text: &'t str, mut look: impl FnMut(&'t str)) {
     let bytes = text.as_bytes();
-    let mut out = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let starts =
@@ -103,11 +175,10 @@ fn digit_runs(text: &str) -> Vec<&str> {
         let inside = bytes.get(last).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
         // The ends are ASCII, so they are characters' ends.
         if let (false, Some(run)) = (inside, text.get(from..last)) {
-            out.push(run);
+            look(run);
         }
         at = at.max(from + 1);
     }
-    out
 }
 
 fn digits(run: &str) -> Vec<u32> {

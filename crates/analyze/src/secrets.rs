@@ -56,7 +56,9 @@ const FORMS: &[Form] = &[
 ];
 
 /// No form is shorter, in bytes.
-const SHORTEST: usize = 20;
+pub(crate) const SHORTEST: usize = 20;
+/// Dashes in a row that a private key in PEM begins with.
+pub(crate) const DASHES: usize = 5;
 
 /// Whether a byte can stand in a secret of any form, tokens in three parts included.
 const fn may_stand() -> [bool; 256] {
@@ -69,7 +71,7 @@ const fn may_stand() -> [bool; 256] {
     table
 }
 
-const MAY_STAND: [bool; 256] = may_stand();
+pub(crate) const MAY_STAND: [bool; 256] = may_stand();
 
 /// Most texts have no run that is long enough, which one look at their bytes tells.
 fn is_long_enough(bytes: &[u8]) -> bool {

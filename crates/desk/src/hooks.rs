@@ -5,6 +5,7 @@
 //! receiver knows it. What is sent are facts and a link, never an artifact, a result or a button. The form is that of
 //! Standard Webhooks (<https://www.standardwebhooks.com>), signature `v1`.
 
+mod mail;
 mod send;
 
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ const GIVEN_UP: Duration = Duration::from_hours(24);
 pub struct Hook {
     /// `https://` anywhere, `http://` on this machine.
     pub url: String,
-    /// `whsec_` and 24 to 64 bytes in Base64.
+    /// `whsec_` and 24 to 64 bytes in Base64; for mail the user's password, empty where there is no user.
     pub secret: String,
     /// Certificates that the receiver's chain may end at besides the usual ones, a PEM file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +51,22 @@ pub struct Hook {
     /// In which form it is told.
     #[serde(default, skip_serializing_if = "Form::is_standard")]
     pub form: Form,
+    /// Who writes to whom, for mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailOf>,
+}
+
+/// Who writes to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailOf {
+    /// The sender's address.
+    pub from: String,
+    /// The receiver's.
+    pub to: String,
+    /// Who signs in at the server, if anybody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// In which form a receiver is told.
@@ -62,6 +79,8 @@ pub enum Form {
     /// An incoming webhook of Slack, Mattermost and the like: one line with a link, and nothing to press. Whoever knows the
     /// address can write there, so it is a secret.
     Slack,
+    /// A mail for each alert, and for nothing else.
+    Mail,
 }
 
 impl Form {
@@ -94,6 +113,9 @@ pub enum HookError {
     /// The secret.
     #[error("a webhook's secret is `whsec_` and 24 to 64 bytes in Base64")]
     Secret,
+    /// A mailbox.
+    #[error("`{0}` is no mail address")]
+    Mailbox(String),
     /// Too many.
     #[error("there are {HOOKS_MAX} webhooks already; remove one first")]
     TooMany,
@@ -124,21 +146,35 @@ pub fn hooks(file: &Path) -> Result<Vec<Hook>, HookError> {
 
 /// Adds a receiver and gives the secret it verifies with, which is shown this once.
 pub fn add_hook(file: &Path, url: &str, ca_file: Option<PathBuf>, form: Form) -> Result<String, HookError> {
+    let mut raw = [0; 32];
+    aws_lc_rs::rand::fill(&mut raw).map_err(|_| HookError::Secret)?;
+    let secret = format!("whsec_{}", STANDARD.encode(raw));
+    add(file, Hook { url: url.to_owned(), secret: secret.clone(), ca_file, form, mail: None })?;
+    Ok(secret)
+}
+
+/// Adds a mail server that alerts go out by; `password` is empty where nobody signs in there.
+pub fn add_mail(
+    file: &Path,
+    url: &str,
+    ca_file: Option<PathBuf>,
+    mail: MailOf,
+    password: String,
+) -> Result<(), HookError> {
+    add(file, Hook { url: url.to_owned(), secret: password, ca_file, form: Form::Mail, mail: Some(mail) })
+}
+
+fn add(file: &Path, hook: Hook) -> Result<(), HookError> {
     let mut list = hooks(file)?;
-    if list.iter().any(|hook| hook.url == url) {
+    if list.iter().any(|known| known.url == hook.url) {
         return Err(HookError::Listed("already"));
     }
     if list.len() >= HOOKS_MAX {
         return Err(HookError::TooMany);
     }
-    let mut raw = [0; 32];
-    aws_lc_rs::rand::fill(&mut raw).map_err(|_| HookError::Secret)?;
-    let secret = format!("whsec_{}", STANDARD.encode(raw));
-    let hook = Hook { url: url.to_owned(), secret: secret.clone(), ca_file, form };
     Sender::new(&hook)?;
     list.push(hook);
-    write(file, list)?;
-    Ok(secret)
+    write(file, list)
 }
 
 /// Takes a receiver out.
@@ -246,6 +282,8 @@ pub(crate) struct Message {
     pub(crate) facts: String,
     /// One line and a link, for people.
     pub(crate) line: String,
+    /// What a mail about it is called; none is sent without.
+    pub(crate) subject: Option<String>,
 }
 
 /// What is told of a signal.
@@ -267,7 +305,8 @@ fn alert(signal: &SignalView, people_url: &str) -> Message {
     });
     // The signal's own words name tables and paths that an agent chose; they stay here.
     let line = format!("{} at {}: {}. {link}", signal.agent, signal.target, signal.signal);
-    Message { facts: facts.to_string(), line }
+    let subject = format!("Wetink alert: {} ({} at {})", signal.signal, signal.agent, signal.target);
+    Message { facts: facts.to_string(), line, subject: Some(subject) }
 }
 
 /// What is told of an entry; none if no proposal changed its state by it.
@@ -289,7 +328,7 @@ fn message(entry: &str, people_url: &str) -> Option<Message> {
     });
     let target = entry.target.as_deref().unwrap_or_default();
     let line = format!("{proposal} at {target} is {}. {people_url}/r/{proposal}", status.as_str());
-    Some(Message { facts: body.to_string(), line })
+    Some(Message { facts: body.to_string(), line, subject: None })
 }
 
 /// Where a proposal stands after an event that moved it on.

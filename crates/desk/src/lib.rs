@@ -32,7 +32,7 @@ mod tail;
 mod tools;
 
 pub use config::{ConfigError, DeskConfig};
-pub use hooks::{Form, Hook, HookError, add_hook, hooks, remove_hook};
+pub use hooks::{Form, Hook, HookError, MailOf, add_hook, add_mail, hooks, remove_hook};
 pub use intake::AgentKey;
 pub use intake::bridge::bridge;
 pub use intake::tls::TlsConfig;

@@ -89,6 +89,11 @@ impl Home {
         self.desk().join("oidc.toml")
     }
 
+    /// An authority of one's own for agents' certificates; there need not be one.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.desk().join("authority")
+    }
+
     /// The agents' door over TLS; there need not be one.
     pub(crate) fn agents_tls(&self) -> PathBuf {
         self.desk().join("agents-tls.toml")

@@ -20,10 +20,13 @@ use wire::api::{Check, Given, Propose};
 use wire::people::GrantRequest;
 
 use crate::commands::agent::Pass;
+use crate::commands::certificate::CertificateCommand;
 use crate::commands::review::Part;
 use crate::commands::target::TargetAdd;
 use crate::commands::webhook::WebhookCommand;
-use crate::commands::{agent, audit, canary, connect, doctor, drill, grant, policy, review, roles, task, webhook};
+use crate::commands::{
+    agent, audit, canary, certificate, connect, doctor, drill, grant, policy, review, roles, task, webhook,
+};
 use crate::home::Home;
 use crate::person::Terminal;
 
@@ -123,6 +126,9 @@ enum Command {
     },
     /// What somebody should know about agents: out of scope, bursts of denials, things done for the first time, rows given.
     Alerts,
+    /// Certificates for the agents' door and for agents, from an authority of this gateway's own.
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// Markers to plant in decoy records: where one turns up in an artifact, data has left its place.
     Canary {
         /// How many.
@@ -546,6 +552,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Drill { pass } => drill::run(&terminal, &home, &agents_server, pass).await,
         Command::Alerts => review::alerts(&terminal).await,
+        Command::Certificate(command) => certificate::run(&terminal, &home, command),
         Command::Canary { count } => canary::run(&terminal, &home, count),
         Command::Webhook(command) => webhook::run(&terminal, &home, command),
         Command::Check { target, parameters, file, pass } => {

@@ -168,6 +168,72 @@ fn a_pass_bound_to_a_certificate_is_nothing_without_it() {
     }
 }
 
+/// Whoever has no authority makes one with two commands.
+#[test]
+fn an_authority_of_one_s_own_serves_the_door_and_agents() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let folder = Folder::new();
+    let home = folder.0.join("home");
+    let run = |arguments: &[&str]| {
+        let out = std::process::Command::new(WETINK).env("WETINK_HOME", &home).args(arguments).output().unwrap();
+        (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+    };
+    let place = |name: &str| folder.0.join(name).display().to_string();
+    assert!(!run(&["certificate", "agent", "robin", "--out", &place("early")]).0, "before there is an authority");
+    assert!(!run(&["certificate", "door", "Localhost"]).0);
+    let (host, listen) = (format!("localhost:{port}"), format!("127.0.0.1:{port}"));
+    for _ in 0..2 {
+        let (ok, text) = run(&["certificate", "door", &host, "--listen", &listen]);
+        assert!(ok, "{text}");
+    }
+    assert!(!run(&["certificate", "door", "other.example:7443"]).0, "settings that are there are kept");
+    for (name, out) in [("robin", "a"), ("robin", "b"), ("other", "c")] {
+        let (ok, text) = run(&["certificate", "agent", name, "--hours", "1", "--out", &place(out)]);
+        assert!(ok && text.contains(&format!("spiffe://localhost/agent/{name}")), "{text}");
+    }
+    for (name, out) in [("robin", "a"), ("../x", "d"), ("a b", "e"), ("", "f")] {
+        assert!(!run(&["certificate", "agent", name, "--out", &place(out)]).0, "{name}");
+    }
+    let secrets = ["home/desk/authority/ca.key", "home/desk/authority/door.key", "a/agent.key"];
+    for secret in secrets.map(|name| folder.0.join(name)) {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&secret).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "{}", secret.display());
+    }
+
+    let machine = Machine::start_in(folder, WETINK);
+    let free = machine.furnish();
+    let statement = machine.json(&["task", "list"], "", None)[0]["statement"].as_str().unwrap().to_owned();
+    let task = statement.lines().find_map(|l| l.strip_prefix("task: ")).unwrap().to_owned();
+    let pass =
+        machine.json(&["task", "pass", &task, "--agent-key", "spiffe://localhost/agent/robin"], "", None)["pass"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let asks = |of: Option<&str>, pass: &str| {
+        let pem = |folder: &str, name: &str| machine.path(folder).join(name);
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(pem("a", "ca.pem")).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match of {
+            Some(folder) => {
+                let certificate = CertificateDer::from_pem_file(pem(folder, "agent.pem")).unwrap();
+                let key = PrivateKeyDer::from_pem_file(pem(folder, "agent.key")).unwrap();
+                builder.with_client_auth_cert(vec![certificate], key).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        call(port, Arc::new(config), pass)
+    };
+    // The next certificate of the same agent serves as well; another agent's, or none, does not.
+    assert_eq!((asks(Some("a"), &pass), asks(Some("b"), &pass)), (Some(200), Some(200)));
+    assert_eq!((asks(Some("c"), &pass), asks(None, &pass)), (Some(401), Some(401)));
+    assert_eq!(asks(None, &free), Some(200));
+}
+
 /// A service over TLS that answers one request a connection, and what it was sent.
 fn service(server: &Identity) -> (u16, Arc<std::sync::Mutex<Vec<String>>>) {
     serving(TcpListener::bind("127.0.0.1:0").unwrap(), server, "ok".to_owned())

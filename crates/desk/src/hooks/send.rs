@@ -16,20 +16,25 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::mail::Mailer;
 use super::{Form, Hook, HookError, Message};
 use crate::outbound::{self, OutboundError};
 
 /// How long a receiver may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// Longest address of a receiver, in bytes.
 const URL_MAX: usize = 500;
 
 /// A receiver that can be sent to.
 pub(super) struct Sender {
     url: Uri,
-    key: hmac::Key,
-    form: Form,
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    by: By,
+}
+
+/// On which way.
+enum By {
+    Http { key: Box<hmac::Key>, slack: bool, client: Box<Client<HttpsConnector<HttpConnector>, Full<Bytes>>> },
+    Mail(Box<Mailer>),
 }
 
 impl Sender {
@@ -37,6 +42,11 @@ impl Sender {
         let address = || HookError::Address(visible(&hook.url.chars().take(100).collect::<String>()));
         let url: Uri = hook.url.parse().map_err(|_| address())?;
         let authority = url.authority().ok_or_else(address)?;
+        if hook.form == Form::Mail {
+            let fits = !authority.as_str().contains('@') && hook.url.len() <= URL_MAX;
+            let by = if fits { By::Mail(Box::new(Mailer::new(hook, &url)?)) } else { return Err(address()) };
+            return Ok(Self { url, by });
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         let fits = match url.scheme_str() {
@@ -54,8 +64,9 @@ impl Sender {
             _ => HookError::Secret,
         })?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
-        Ok(Self { url, key: hmac::Key::new(hmac::HMAC_SHA256, &secret), form: hook.form, http })
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
+        let key = Box::new(hmac::Key::new(hmac::HMAC_SHA256, &secret));
+        Ok(Self { url, by: By::Http { key, slack: hook.form == Form::Slack, client: Box::new(client) } })
     }
 
     pub(super) fn url(&self) -> String {
@@ -70,12 +81,13 @@ impl Sender {
 
     /// Sends once. Anything but a 2xx answer in time is an error; a redirection is not followed.
     pub(super) async fn send(&self, id: &str, at: Timestamp, message: &Message) -> Result<(), &'static str> {
-        let seconds = at.as_millis() / 1000;
-        let body = match self.form {
-            Form::Standard => message.facts.clone(),
-            Form::Slack => slack(&message.line),
+        let (key, is_slack, client) = match &self.by {
+            By::Http { key, slack, client } => (key, *slack, client),
+            By::Mail(mailer) => return mailer.send(id, message).await,
         };
-        let tag = hmac::sign(&self.key, format!("{id}.{seconds}.{body}").as_bytes());
+        let seconds = at.as_millis() / 1000;
+        let body = if is_slack { slack(&message.line) } else { message.facts.clone() };
+        let tag = hmac::sign(key, format!("{id}.{seconds}.{body}").as_bytes());
         let request = Request::post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("wetink/", env!("CARGO_PKG_VERSION")))
@@ -84,7 +96,7 @@ impl Sender {
             .header("webhook-signature", format!("v1,{}", STANDARD.encode(tag.as_ref())))
             .body(Full::new(Bytes::from(body)))
             .map_err(|_| "the request cannot be made")?;
-        match tokio::time::timeout(ANSWER, self.http.request(request)).await {
+        match tokio::time::timeout(ANSWER, client.request(request)).await {
             // What it says besides is not read: the connection is dropped with it.
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(_)) => Err("the receiver did not take it"),

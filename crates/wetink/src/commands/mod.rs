@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod canary;
+pub(crate) mod certificate;
 pub(crate) mod connect;
 pub(crate) mod doctor;
 pub(crate) mod drill;

@@ -22,6 +22,15 @@ pub(crate) enum WebhookCommand {
         /// The address is an incoming webhook of Slack, Mattermost or the like: it gets one line with a link.
         #[arg(long)]
         slack: bool,
+        /// The address is a mail server, smtps://HOST:465 or smtp://HOST:587: alerts go from this address ...
+        #[arg(long, requires = "mail_to", conflicts_with = "slack")]
+        mail_from: Option<String>,
+        /// ... to this one.
+        #[arg(long, requires = "mail_from")]
+        mail_to: Option<String>,
+        /// Who signs in at the mail server; the password is read from standard input.
+        #[arg(long, requires = "mail_from")]
+        mail_user: Option<String>,
     },
     /// Receivers.
     List,
@@ -39,8 +48,18 @@ pub(crate) fn run(terminal: &Terminal, home: &Home, command: WebhookCommand) -> 
     let file = home.webhooks();
     let usage = |error: desk::HookError| Failure::of(Exit::Usage, error.to_string());
     match command {
-        WebhookCommand::Add { url, ca_file, slack } => {
+        WebhookCommand::Add { url, ca_file, slack, mail_from, mail_to, mail_user } => {
             let ca_file = ca_file.map(std::fs::canonicalize).transpose()?;
+            if let (Some(from), Some(to)) = (mail_from, mail_to) {
+                let mut password = String::new();
+                if mail_user.is_some() {
+                    std::io::stdin().read_line(&mut password)?;
+                }
+                let password = password.trim_end_matches(['\r', '\n']).to_owned();
+                desk::add_mail(&file, &url, ca_file, desk::MailOf { from, to, user: mail_user }, password)
+                    .map_err(usage)?;
+                return terminal.print(&json!({ "url": url }), || NEXT.to_owned());
+            }
             let secret =
                 desk::add_hook(&file, &url, ca_file, if slack { desk::Form::Slack } else { desk::Form::Standard })
                     .map_err(usage)?;
