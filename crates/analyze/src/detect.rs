@@ -37,96 +37,38 @@ impl Sensitive {
     }
 }
 
-/// What each byte could be part of.
-const DIGIT: u8 = 1;
-const CAPITAL: u8 = 2;
-const OF_SECRET: u8 = 4;
-const AT: u8 = 8;
-const DASH: u8 = 16;
-
-const KINDS: [u8; 256] = kinds();
-
-const fn kinds() -> [u8; 256] {
-    let mut kinds = [0; 256];
-    let mut b = 0_u8;
-    while b < 128 {
-        let mut kind = 0;
-        if b.is_ascii_digit() {
-            kind |= DIGIT;
-        }
-        if b.is_ascii_uppercase() {
-            kind |= CAPITAL;
-        }
-        if secrets::MAY_STAND[b as usize] {
-            kind |= OF_SECRET;
-        }
-        if b == b'@' {
-            kind |= AT;
-        }
-        if b == b'-' {
-            kind |= DASH;
-        }
-        kinds[b as usize] = kind;
-        b += 1;
-    }
-    kinds
-}
-
-/// One look at every byte, which tells of most texts that they hold nothing.
-#[derive(Default)]
-struct Glance {
-    /// All kinds that occur.
-    any: u8,
-    digits: usize,
-    /// Longest run of what can stand in a secret, and of dashes.
-    secret_run: usize,
-    dash_run: usize,
-    /// Two capitals and two digits in a row, as an IBAN begins.
-    account: bool,
-}
-
-impl Glance {
-    fn at(text: &str) -> Self {
-        let mut glance = Self::default();
-        let (mut secret, mut dash, mut last) = (0, 0, 0_u8);
-        for byte in text.bytes() {
-            let kind = KINDS[usize::from(byte)];
-            glance.any |= kind;
-            glance.digits += usize::from(kind & DIGIT);
-            secret = if kind & OF_SECRET == 0 { 0 } else { secret + 1 };
-            glance.secret_run = glance.secret_run.max(secret);
-            dash = if kind & DASH == 0 { 0 } else { dash + 1 };
-            glance.dash_run = glance.dash_run.max(dash);
-            // The last four bytes, two bits each.
-            last = last << 2 | kind & (DIGIT | CAPITAL);
-            glance.account |= last == (CAPITAL << 6 | CAPITAL << 4 | DIGIT << 2 | DIGIT);
-        }
-        glance
-    }
+/// Whether so many bytes of that kind stand in a row. One of them stands at every so-manieth place, so few places are looked at.
+fn has_run(bytes: &[u8], length: usize, kind: impl Fn(u8) -> bool) -> bool {
+    (length - 1..bytes.len()).step_by(length).filter(|at| kind(bytes[*at])).any(|at| {
+        let before = bytes[..at].iter().rev().take(length).take_while(|b| kind(**b)).count();
+        let after = bytes[at..].iter().take(length).take_while(|b| kind(**b)).count();
+        before + after >= length
+    })
 }
 
 /// Everything that stands in the text, each kind once, in the order of [`Sensitive`].
 pub fn detect(text: &str) -> Vec<Sensitive> {
     let text = &text[..text.floor_char_boundary(TEXT_MAX)];
-    let glance = Glance::at(text);
+    let bytes = text.as_bytes();
     let mut seen = Vec::new();
-    if glance.any & AT != 0 && emails(text) {
+    if bytes.contains(&b'@') && emails(text) {
         seen.push(Sensitive::Email);
     }
     // Anything else needs digits, except for secrets.
-    if glance.digits >= 8 {
+    if bytes.iter().filter(|b| b.is_ascii_digit()).count() >= 8 {
         let (mut phone, mut card, mut ssn) = (false, false, false);
         digit_runs(text, |run| {
             phone |= is_phone(run);
             card |= is_card(run);
             ssn |= is_ssn(run);
         });
-        let iban = glance.account && ibans(text);
+        let iban = ibans(text);
         let kinds =
             [(phone, Sensitive::Phone), (card, Sensitive::Card), (iban, Sensitive::Iban), (ssn, Sensitive::Ssn)];
         seen.extend(kinds.into_iter().filter(|(is, _)| *is).map(|(_, kind)| kind));
     }
-    if (glance.secret_run >= secrets::SHORTEST || glance.dash_run >= secrets::DASHES) && secrets::holds(text) {
+    let long_enough = has_run(bytes, secrets::SHORTEST, |b| secrets::MAY_STAND[usize::from(b)]);
+    if (long_enough || has_run(bytes, secrets::DASHES, |b| b == b'-')) && secrets::holds(text) {
         seen.push(Sensitive::Secret);
     }
     seen
@@ -181,10 +123,6 @@ fn digit_runs<'t>(text: &'t str, mut look: impl FnMut(&'t str)) {
     }
 }
 
-fn digits(run: &str) -> Vec<u32> {
-    run.chars().filter_map(|c| c.to_digit(10)).collect()
-}
-
 fn is_phone(run: &str) -> bool {
     run.starts_with('+') && !run.starts_with("+0") && (8..=15).contains(&run.bytes().filter(u8::is_ascii_digit).count())
 }
@@ -195,24 +133,24 @@ fn is_card(run: &str) -> bool {
     if !plain || run.len() < 13 {
         return false;
     }
-    let digits = digits(run);
-    let begins = |prefix: &[u32]| digits.starts_with(prefix);
-    let known = begins(&[4])
-        || matches!(digits.as_slice(), [5, 1..=5, ..] | [2, 2..=7, ..] | [3, 4 | 7, ..])
-        || begins(&[6, 0, 1, 1])
-        || begins(&[6, 5])
-        || begins(&[3, 0])
-        || begins(&[3, 6])
-        || begins(&[3, 5]);
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(at, digit)| if at % 2 == 0 { *digit } else { digit * 2 / 10 + digit * 2 % 10 })
-        .sum();
+    let (mut digits, mut count) = ([0_u8; 19], 0);
+    for b in run.bytes().filter(u8::is_ascii_digit) {
+        let Some(place) = digits.get_mut(count) else { return false };
+        *place = b - b'0';
+        count += 1;
+    }
+    let digits = &digits[..count];
+    let known = matches!(
+        digits,
+        [4, ..] | [5, 1..=5, ..] | [2, 2..=7, ..] | [3, 0 | 4..=7, ..] | [6, 0, 1, 1, ..] | [6, 5, ..]
+    );
+    let doubled = |digit: u32| digit * 2 / 10 + digit * 2 % 10;
+    let each = digits.iter().rev().enumerate();
+    let sum: u32 =
+        each.map(|(at, digit)| if at % 2 == 0 { u32::from(*digit) } else { doubled(u32::from(*digit)) }).sum();
     // All the same digit passes the check and is nobody's card.
     let various = digits.iter().any(|digit| *digit != digits[0]);
-    known && (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) && various
+    known && digits.len() >= 13 && sum.is_multiple_of(10) && various
 }
 
 /// `ddd-dd-dddd` outside of the ranges that are not given out.
@@ -233,44 +171,47 @@ fn is_ssn(run: &str) -> bool {
 
 fn ibans(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.windows(15).enumerate().any(|(at, window)| {
-        let begins = window[0].is_ascii_uppercase()
-            && window[1].is_ascii_uppercase()
-            && window[2].is_ascii_digit()
-            && window[3].is_ascii_digit();
-        begins && (at == 0 || !bytes[at - 1].is_ascii_alphanumeric()) && is_iban(&bytes[at..])
+    // Two capitals and two digits; capitals are rare, so the second one is looked for first.
+    (1..bytes.len().saturating_sub(13)).filter(|at| bytes[*at].is_ascii_uppercase()).any(|at| {
+        let begins =
+            bytes[at - 1].is_ascii_uppercase() && bytes[at + 1].is_ascii_digit() && bytes[at + 2].is_ascii_digit();
+        begins && (at == 1 || !bytes[at - 2].is_ascii_alphanumeric()) && is_iban(&bytes[at - 1..])
     })
 }
 
-/// Up to 34 letters and digits, in groups or not, whose remainder by 97 is 1 once the first four stand last.
+/// What is left by 97 once the character stands after what left `rest`; a letter is a number of two digits.
+fn left(rest: u32, b: u8) -> u32 {
+    match b {
+        b'0'..=b'9' => (rest * 10 + u32::from(b - b'0')) % 97,
+        b => (rest * 100 + u32::from(b.wrapping_sub(b'A')) + 10) % 97,
+    }
+}
+
+/// Up to 34 letters and digits, in groups or not, whose remainder by 97 is 1 once the first four stand last. What follows in
+/// groups of four may be no part of it, so each length is tried.
 fn is_iban(bytes: &[u8]) -> bool {
-    let mut compact = Vec::with_capacity(34);
-    let mut blank = false;
-    for b in bytes {
+    /// 10 to the power of 6, by 97: two letters and two digits move what stands before them by six.
+    const MOVED: u32 = 27;
+    let Some(head) = bytes.get(..4) else { return false };
+    let head = head.iter().fold(0, |rest, b| left(rest, *b));
+    let (mut count, mut rest, mut blank, mut found) = (4, 0, false, false);
+    for b in &bytes[4..] {
         match b {
             b if b.is_ascii_digit() || b.is_ascii_uppercase() => {
-                compact.push(*b);
+                count += 1;
+                rest = left(rest, *b);
                 blank = false;
+                found |= count >= 15 && (rest * MOVED + head) % 97 == 1;
             }
-            b' ' if !blank && compact.len().is_multiple_of(4) => blank = true,
+            b' ' if !blank && count % 4 == 0 => blank = true,
             b if b.is_ascii_alphabetic() => return false,
             _ => break,
         }
-        if compact.len() > 34 {
+        if count > 34 {
             return false;
         }
     }
-    let remainder = |all: &[u8]| {
-        all.iter().fold(0_u32, |rest, b| match b {
-            b'0'..=b'9' => (rest * 10 + u32::from(b - b'0')) % 97,
-            b => (rest * 100 + u32::from(b - b'A') + 10) % 97,
-        })
-    };
-    // What follows in groups of four may be no part of it, so shorter ones are tried as well.
-    (15..=compact.len()).rev().any(|length| {
-        let all = [&compact[4..length], &compact[..4]].concat();
-        remainder(&all) == 1
-    }) && compact.len() >= 15
+    found
 }
 
 #[cfg(test)]
@@ -365,6 +306,18 @@ mod tests {
                 (check, Sensitive::Iban)
             }
             _ => (format!("AKIA{}", random.digits(16)), Sensitive::Secret),
+        }
+    }
+
+    #[test]
+    fn runs_are_found_wherever_they_begin() {
+        for length in [1, 5, 20] {
+            for before in 0..45 {
+                for run in 0..45 {
+                    let text = format!("{}{}{}", ".".repeat(before), "-".repeat(run), ".".repeat(before % 7));
+                    assert_eq!(has_run(text.as_bytes(), length, |b| b == b'-'), run >= length, "{length} {text}");
+                }
+            }
         }
     }
 
