@@ -103,6 +103,13 @@ impl Desk {
         }
     }
 
+    /// With the session's marker, which goes along where somebody is made to send away all that they know.
+    fn with_marker(&self, who: &Principal, mut described: TargetDescription) -> TargetDescription {
+        let marker = self.inner.kept_back.marker_of(who.session);
+        described.message += &format!(" Reference {marker}, which stands in no artifact.");
+        described
+    }
+
     /// Which target summary an agent may see: those of its task.
     fn summary(target: &TargetView, task: &lifecycle::TaskScope) -> TargetSummary {
         TargetSummary {
@@ -256,7 +263,8 @@ impl Door for Desk {
         let found = found.ok_or_else(|| Refused::from(Refusal::UnknownTarget))?;
         let catalog = self.catalog(target, false).await?;
         if found.registration.kind() == Kind::Mcp || !catalog.tools.is_empty() {
-            return Ok(tools::described(Self::summary(found, &task), &catalog, &found.registration, &task));
+            let described = tools::described(Self::summary(found, &task), &catalog, &found.registration, &task);
+            return Ok(self.with_marker(who, described));
         }
         let relations = catalog
             .relations
@@ -272,11 +280,10 @@ impl Door for Desk {
                 (!columns.is_empty()).then(|| RelationDescription { name: relation.name.clone(), columns })
             })
             .collect();
-        // The marker goes along where somebody is made to send away all that they know.
-        let message = format!(
-            "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal. Reference {}, which stands in no artifact.",
-            self.inner.kept_back.marker_of(who.session)
-        );
-        Ok(TargetDescription { target: Self::summary(found, &task), relations, message })
+        let message =
+            "Names and types inside the task's scope. To see data, propose a query; write one statement per proposal.";
+        let described =
+            TargetDescription { target: Self::summary(found, &task), relations, message: message.to_owned() };
+        Ok(self.with_marker(who, described))
     }
 }
