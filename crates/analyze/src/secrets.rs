@@ -56,9 +56,9 @@ const FORMS: &[Form] = &[
 ];
 
 /// No form is shorter, in bytes.
-pub(crate) const SHORTEST: usize = 20;
+const SHORTEST: usize = 20;
 /// Dashes in a row that a private key in PEM begins with.
-pub(crate) const DASHES: usize = 5;
+const DASHES: usize = 5;
 
 /// Whether a byte can stand in a secret of any form, tokens in three parts included.
 const fn may_stand() -> [bool; 256] {
@@ -71,14 +71,14 @@ const fn may_stand() -> [bool; 256] {
     table
 }
 
-pub(crate) const MAY_STAND: [bool; 256] = may_stand();
+const MAY_STAND: [bool; 256] = may_stand();
 
-/// Most texts have no run that is long enough, which one look at their bytes tells.
-fn is_long_enough(bytes: &[u8]) -> bool {
-    let mut run = 0;
-    bytes.iter().any(|b| {
-        run = if MAY_STAND[usize::from(*b)] { run + 1 } else { 0 };
-        run >= SHORTEST
+/// Whether so many bytes of that kind stand in a row. One of them stands at every so-manieth place, so few places are looked at.
+fn has_run(bytes: &[u8], length: usize, kind: impl Fn(u8) -> bool) -> bool {
+    (length - 1..bytes.len()).step_by(length).filter(|at| kind(bytes[*at])).any(|at| {
+        let before = bytes[..at].iter().rev().take(length).take_while(|b| kind(**b)).count();
+        let after = bytes[at..].iter().take(length).take_while(|b| kind(**b)).count();
+        before + after >= length
     })
 }
 
@@ -127,11 +127,14 @@ pub(crate) fn holds(text: &str) -> bool {
 /// Where something begins, and what it looks like.
 fn found(piece: &str) -> Vec<(usize, &'static str)> {
     let mut out = Vec::new();
-    if let Some(at) = piece.find("-----BEGIN ").filter(|at| piece[*at..].contains("PRIVATE KEY-----")) {
+    // Most texts have no run that is long enough for either.
+    let bytes = piece.as_bytes();
+    if has_run(bytes, DASHES, |b| b == b'-')
+        && let Some(at) = piece.find("-----BEGIN ").filter(|at| piece[*at..].contains("PRIVATE KEY-----"))
+    {
         out.push((at, "a private key"));
     }
-    let bytes = piece.as_bytes();
-    if !is_long_enough(bytes) {
+    if !has_run(bytes, SHORTEST, |b| MAY_STAND[usize::from(b)]) {
         return out;
     }
     let starts = (0..bytes.len()).filter(|&at| token(bytes[at]) && (at == 0 || !token(bytes[at - 1])));
@@ -161,6 +164,18 @@ fn is_jwt(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_are_found_wherever_they_begin() {
+        for length in [1, 5, 20] {
+            for before in 0..45 {
+                for run in 0..45 {
+                    let text = format!("{}{}{}", ".".repeat(before), "-".repeat(run), ".".repeat(before % 7));
+                    assert_eq!(has_run(text.as_bytes(), length, |b| b == b'-'), run >= length, "{length} {text}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn no_form_is_shorter_than_what_is_looked_at() {
