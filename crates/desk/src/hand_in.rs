@@ -127,11 +127,14 @@ impl Desk {
         }
         let artifact = Artifact::new(target.registration.kind(), body.as_bytes().to_vec())?;
         // What a person writes comes from the person.
-        let asked = match author.agent {
-            true if look == Look::Check => Some(Arc::new(self.asked(&task).await?)),
-            true => Some(Arc::new(self.asked_and_kept_back(&task, &author.name, &artifact).await?)),
-            false => None,
+        let asked = if !author.agent {
+            None
+        } else if look == Look::Check {
+            Some(self.asked(&task).await?)
+        } else {
+            Some(self.asked_and_kept_back(&task, &author.name, &artifact).await?)
         };
+        let asked = asked.map(Arc::new);
         let against = Against { policy: self.policy().await?, asked };
         let mut catalog = self.catalog(name, fresh).await?;
         let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;

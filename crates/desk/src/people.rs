@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 use wire::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
     Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
-    SignedGrant, ToSign, Together,
+    SignedGrant, TOGETHER_MAX, ToSign, Together,
 };
 use wire::socket::{Answer, Outcome, Proposed, Refused, Request};
 
@@ -126,9 +126,6 @@ fn with_others(row: &ProposalRow, claim: Signed) -> Result<Signed, PersonError> 
     }
     Ok(claim)
 }
-
-/// Most proposals signed at once.
-const TOGETHER_MAX: usize = 20;
 
 /// What is grave, or takes a name to be typed or several people, is signed by itself.
 fn may_be_together(view: &ReviewView) -> bool {

@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use wire::people::{GrantRequest, Person, PersonError, Selection};
+use wire::people::{GrantRequest, Person, PersonError, Selection, TOGETHER_MAX};
 use wire::target::{Address as TargetAddress, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::error::error;
@@ -19,8 +19,6 @@ use crate::error::error;
 pub(crate) const SENTENCE_MAX: usize = 500;
 /// Most columns or rows named one by one in a selection made on the page.
 const SELECTED_MAX: usize = 10_000;
-/// Most proposals signed together.
-pub(crate) const TOGETHER_MAX: usize = 20;
 
 /// The caller's address; `unknown` where the listener has none (a Unix socket).
 pub(crate) struct Address(pub(crate) String);

@@ -237,6 +237,9 @@ pub struct ToSign {
     pub statement: String,
 }
 
+/// Most proposals signed at once.
+pub const TOGETHER_MAX: usize = 20;
+
 /// Several proposals to be signed at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
