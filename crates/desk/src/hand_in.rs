@@ -203,7 +203,7 @@ impl Desk {
                 requests: target.registration.requests(),
                 rights: match target.registration.rights() {
                     None | Some(Rights::Minted) => RunRights::Effect,
-                    Some(Rights::Login) => RunRights::Login,
+                    Some(Rights::Login | Rights::Leased) => RunRights::Login,
                     Some(Rights::MintedIfPossible) => RunRights::EffectIfPossible,
                 },
                 asked: against.asked.as_deref(),

@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
     confine::first();
     // Not buffered: whether an order has come is asked of the pipe itself.
     let Ok(mut stdin) = io::stdin().as_fd().try_clone_to_owned().map(File::from) else { return ExitCode::FAILURE };
-    let order: Order = match frame::read(&mut stdin, ORDER_LIMIT) {
+    let mut order: Order = match frame::read(&mut stdin, ORDER_LIMIT) {
         Ok(order) => order,
         // An idle child whose guard closed the pipe was never needed.
         Err(FrameError::Closed) => return ExitCode::SUCCESS,
@@ -51,12 +51,19 @@ pub fn main() -> ExitCode {
     let Ok(credential) = frame::read_bytes(&mut stdin, CREDENTIAL_LIMIT).map(Zeroizing::new) else {
         return ExitCode::FAILURE;
     };
+    let Some(credential) = order.target_mut().lent(&credential) else {
+        drop(stdin);
+        return send(&failed(
+            FailCode::LoginRefused,
+            "the credential is no login that was lent: a name, a line end, a password",
+        ));
+    };
     if let Err(detail) = confine::second(&order.target().address) {
         drop(stdin);
         return send(&failed(FailCode::NotConfined, &detail));
     }
     let (order, ready) = match order {
-        Order::Prepare { target } => match prepare(&mut stdin, &target, &credential) {
+        Order::Prepare { target } => match prepare(&mut stdin, &target, credential) {
             Ok(Some(prepared)) => prepared,
             Ok(None) => return ExitCode::SUCCESS,
             Err(report) => {
@@ -72,7 +79,7 @@ pub fn main() -> ExitCode {
         // Anything but a clear yes is a no, a closed pipe too.
         sent.is_ok() && frame::read::<Go>(&mut stdin, 1024).is_ok_and(|go| go.commit)
     };
-    let (report, leftover) = carry_out(&order, &credential, ready, &mut commit);
+    let (report, leftover) = carry_out(&order, credential, ready, &mut commit);
     // Sending waits on standard input by itself.
     drop(stdin);
     let sent = tell(&report);

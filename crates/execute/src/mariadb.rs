@@ -42,7 +42,9 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
             reader.close().await;
             done
         }
-        Rights::MintedIfPossible => Err(failed(FailCode::BadOrder, "the order leaves open with which rights it runs")),
+        Rights::MintedIfPossible | Rights::Leased => {
+            Err(failed(FailCode::BadOrder, "the order leaves open with which rights it runs"))
+        }
         Rights::Minted => {
             let mut minted = Minted::make(job, credential).await?;
             let done = async {

@@ -79,10 +79,16 @@ struct Pool {
 }
 
 /// A child that waits for its order. Its pipes close before it is ended.
-struct Waiting {
-    stdin: ChildStdin,
-    stdout: ChildStdout,
+pub(crate) struct Waiting {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
     child: Ending,
+}
+
+/// A child that was told to end. It is ended when this is dropped.
+pub(crate) struct Closing {
+    pub(crate) stdout: ChildStdout,
+    _child: Ending,
 }
 
 /// A child that must not outlive its order, whatever it is doing. Killing an ended one does nothing.
@@ -98,15 +104,21 @@ impl Drop for Ending {
 impl Waiting {
     /// Lets a child that has reported, or is not needed, take back what it made at its target, and ends it. `held` is held meanwhile.
     fn part<T: Send + 'static>(self, held: T) {
-        let Self { stdin, mut stdout, child } = self;
-        drop(stdin);
+        let mut closing = self.close();
         std::thread::spawn(move || {
-            let mut end = Deadline { from: &mut stdout, until: Instant::now() + PARTING };
+            let mut end = Deadline { from: &mut closing.stdout, until: Instant::now() + PARTING };
             // Its output ends when it does.
             while end.read(&mut [0; 256]).is_ok_and(|read| read > 0) {}
-            drop(child);
+            drop(closing);
             drop(held);
         });
+    }
+
+    /// Tells it to end, and listens on.
+    pub(crate) fn close(self) -> Closing {
+        let Self { stdin, stdout, child } = self;
+        drop(stdin);
+        Closing { stdout, _child: child }
     }
 }
 
@@ -124,7 +136,7 @@ impl Pool {
     }
 }
 
-fn start(config: &ExecutorConfig) -> io::Result<Waiting> {
+pub(crate) fn start(config: &ExecutorConfig) -> io::Result<Waiting> {
     let mut child = Command::new(&config.program)
         .args(&config.arguments)
         .env_clear()
@@ -226,7 +238,9 @@ impl Executors {
 
     /// Has a waiting child connect to a target where somebody just was. It is a favor: without one nothing is lost but time.
     fn prepare(&self, target: &Registration, credential: Option<&Credential>) {
-        if !matches!(target.address, Address::Postgresql { .. }) || self.config.prepared == 0 {
+        // A login that was lent is gone by then.
+        let lasts = matches!(target.address, Address::Postgresql { rights, .. } if rights != Rights::Leased);
+        if !lasts || self.config.prepared == 0 {
             return;
         }
         let mut pool = lock(&self.state.pool);
@@ -328,9 +342,9 @@ impl Drop for Slot {
 }
 
 /// Reads until a point in time and no longer.
-struct Deadline<'a> {
-    from: &'a mut ChildStdout,
-    until: Instant,
+pub(crate) struct Deadline<'a> {
+    pub(crate) from: &'a mut ChildStdout,
+    pub(crate) until: Instant,
 }
 
 impl Read for Deadline<'_> {

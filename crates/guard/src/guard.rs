@@ -14,10 +14,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledger::{Draft, GrantRow, Job, Keys, Ledger, LedgerError};
 use release::{Held, MaskKey, ReleaseOrder};
-use vault::{Credential, Found, KeySource, SecretInfo, Source, Vault, VaultError};
+use vault::{Found, KeySource, SecretInfo, Source, Vault, VaultError};
 use wire::socket::{Answer, Content, LoggedEntry, NewEntry, Refused, Request};
 use wire::target::Registration;
 
+use crate::broker::{self, Brokers, Lent};
 use crate::entries::{by_person, entry, open_content, plain};
 use crate::executors::{ExecutorConfig, Executors};
 use crate::floor::Floor;
@@ -68,7 +69,8 @@ pub struct Guard {
     pub(crate) executors: Executors,
     pub(crate) grants: RwLock<Grants>,
     pub(crate) floor: Floor,
-    vault: Mutex<Vault>,
+    vault: Arc<Mutex<Vault>>,
+    brokers: Brokers,
     root: Ed25519KeyPair,
     enrollment: Digest,
     mask_key: zeroize::Zeroizing<[u8; 32]>,
@@ -157,12 +159,15 @@ impl Guard {
             }
         }
         grants.stopped = still_stopped;
+        let vault = Arc::new(Mutex::new(vault));
+        let brokers = Brokers::new(&config.dir, &config.executor, &vault).map_err(VaultError::Io)?;
         let guard = Self {
+            brokers,
             executors: Executors::new(config.executor),
             ledger,
             grants: RwLock::new(grants),
             floor: config.floor,
-            vault: Mutex::new(vault),
+            vault,
             root: keys.root,
             enrollment: Digest::of(keys.enroll.as_bytes()),
             mask_key: keys.mask,
@@ -195,12 +200,23 @@ impl Guard {
     }
 
     /// The credential of a target; none for those that need none.
-    pub(crate) fn credential(&self, target: &Registration) -> Result<Option<Credential>, String> {
+    pub(crate) fn credential(&self, target: &Registration) -> Result<Option<Lent>, String> {
         let Some(name) = &target.credential else { return Ok(None) };
         let found = self.vault.lock().unwrap_or_else(PoisonError::into_inner).credential(name);
         match found {
-            Ok(Some(Found::Here(credential))) => Ok(Some(credential)),
-            Ok(Some(Found::At(source))) => source.fetch().map(Some).map_err(|error| error.to_string()),
+            Ok(Some(Found::Here(credential))) => Ok(Some(credential.into())),
+            Ok(Some(Found::At(Source::Broker { broker }))) => {
+                let mut lent = self.brokers.fetch(&broker::read(&broker)?)?;
+                if let Some(info) = lent.replaced.take() {
+                    // Used up or not, what is lent with it goes back when this is dropped.
+                    self.stored(Ok(info), Some("broker"))
+                        .map_err(|_| "the log does not take the secret's successor")?;
+                }
+                Ok(Some(lent))
+            }
+            Ok(Some(Found::At(source))) => {
+                source.fetch().map(|credential| Some(credential.into())).map_err(|error| error.to_string())
+            }
             Ok(None) => Err(format!(
                 "the vault has no credential `{}`; store it with `wetink secret set`",
                 artifact::visible(name)
@@ -441,6 +457,9 @@ impl Guard {
         let malformed = |error: String| refused(Refused::Malformed, error);
         let source: Source = serde_json::from_str(source).map_err(|_| malformed("that is no source".to_owned()))?;
         source.check().map_err(|error| malformed(error.to_string()))?;
+        if let Source::Broker { broker } = &source {
+            broker::read(broker).map_err(|error| malformed(format!("that is no server of credentials: {error}")))?;
+        }
         let info = self.vault.lock().unwrap_or_else(PoisonError::into_inner).refer(name, &source, Timestamp::now());
         self.stored(info, Some(source.kind()))
     }

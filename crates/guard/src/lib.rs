@@ -7,6 +7,7 @@
 //!
 //! Read `run.rs` first: one run from claim to log entry.
 
+mod broker;
 mod entries;
 mod executors;
 mod floor;

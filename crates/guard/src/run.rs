@@ -15,6 +15,7 @@ use wire::order::{FailCode, Job as OrderJob, Order, Report, Undo};
 use wire::socket::{Answer, Outcome, Proposed, Refused};
 use wire::target::Registration;
 
+use crate::broker::Lent;
 use crate::entries::{entry, open_content, plain};
 use crate::executors::ExecutorError;
 use crate::guard::Guard;
@@ -243,7 +244,7 @@ impl Guard {
     fn carry_out(&self, warrant: Warrant, mut base: Entry, task: Option<TaskId>, target: Registration) -> Answer {
         let run = warrant.run();
         base.run = Some(run.to_string());
-        let running = Running { run, base, task };
+        let mut running = Running { run, base, task };
         let people = warrant.approved().people().join(", ");
         let task_id = warrant.approved().task();
         let (artifact, effect, ceiling_rows) = warrant.into_order();
@@ -251,6 +252,10 @@ impl Guard {
             Ok(credential) => credential,
             Err(detail) => return self.settle(&running, "failed", FailCode::LoginRefused, &detail),
         };
+        if let Some(lease) = credential.as_ref().and_then(Lent::lease) {
+            // What the server's own log calls it.
+            running.base.facts.insert("lease".into(), artifact::visible(lease));
+        }
         let limit = Duration::from_millis(target.statement_timeout_ms) + SLACK;
         let target_name = target.name.clone();
         let labels = target.labels.clone();
@@ -263,7 +268,8 @@ impl Guard {
         };
         let order = Order::Run { job, ceiling_rows };
         let mut told_to_commit = false;
-        let report = self.executors.run(&order, credential.as_ref(), limit, &mut |affected, transaction| {
+        let secret = credential.as_ref().map(|lent| &lent.credential);
+        let report = self.executors.run(&order, secret, limit, &mut |affected, transaction| {
             // Here the target holds the change open. A stop pressed meanwhile, or more rows than signed, and it rolls back.
             let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
             let stopped = grants.is_stopped(&[people.as_str()], Some(task_id), &target_name);
@@ -462,7 +468,8 @@ impl Guard {
         };
         let credential = self.credential(&target).ok().flatten();
         let order = Order::Resolve { target, transaction };
-        let report = self.executors.run(&order, credential.as_ref(), SLACK, &mut |_, _| false);
+        let secret = credential.as_ref().map(|lent| &lent.credential);
+        let report = self.executors.run(&order, secret, SLACK, &mut |_, _| false);
         match report {
             Ok(Report::Resolved { status: Some(status) }) if status == "committed" => {
                 let affected = committing.and_then(|e| e.facts.get("affected")?.parse().ok()).unwrap_or(0);

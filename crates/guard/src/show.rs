@@ -14,7 +14,12 @@ pub(crate) fn render(
     artifact: &str,
     effect: &Effect,
 ) -> String {
-    let minted = |rights| rights == Rights::Minted || (rights == Rights::MintedIfPossible && !effect.unminted);
+    let how = |rights, what| match rights {
+        Rights::Minted => format!(", which mints a {what} for the run"),
+        Rights::MintedIfPossible if !effect.unminted => format!(", which mints a {what} for the run"),
+        Rights::Leased => ", lent for the run".to_owned(),
+        Rights::Login | Rights::MintedIfPossible => String::new(),
+    };
     let mut out = String::new();
     let digest = Digest::of(artifact.as_bytes());
     let _ = writeln!(out, "proposal   {proposal} r{revision}");
@@ -38,12 +43,12 @@ pub(crate) fn render(
                     format!("requests to {origin}{with}")
                 }
                 Address::Mariadb { host, port, database, login, rights, .. } => {
-                    let minted = if minted(*rights) { ", which mints a user for the run" } else { "" };
+                    let minted = how(*rights, "user");
                     format!("MariaDB {host}:{port}/{database}, login {login}{minted}")
                 }
                 Address::Postgresql { host, port, database, login, mirror, rights, .. } => {
                     let mirror = mirror.as_ref().map(|m| format!(", as role {m}")).unwrap_or_default();
-                    let minted = if minted(*rights) { ", which mints a role for the run" } else { "" };
+                    let minted = how(*rights, "role");
                     format!("PostgreSQL {host}:{port}/{database}, login {login}{minted}{mirror}")
                 }
             };

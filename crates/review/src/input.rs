@@ -63,6 +63,7 @@ impl Form {
     fn rights(&self) -> Result<Rights, PersonError> {
         match self.get("rights") {
             "login" => Ok(Rights::Login),
+            "leased" => Ok(Rights::Leased),
             "minted" => Ok(Rights::Minted),
             "minted-if-possible" => Ok(Rights::MintedIfPossible),
             _ => Err(error("malformed", "choose with which rights a run meets the database")),
@@ -278,6 +279,8 @@ impl Form {
             | TargetAddress::Mariadb { rights: Rights::MintedIfPossible, login, .. } => {
                 format!("minted for the run if {login} may, else {login}")
             }
+            TargetAddress::Postgresql { rights: Rights::Leased, login, .. }
+            | TargetAddress::Mariadb { rights: Rights::Leased, login, .. } => format!("a login lent as {login}"),
             TargetAddress::Http { .. } | TargetAddress::Mcp { .. } => "the gateway".to_owned(),
             TargetAddress::Mariadb { rights: Rights::Minted, .. } => "a user minted for the run".to_owned(),
             TargetAddress::Postgresql { login, .. } | TargetAddress::Mariadb { login, .. } => login.clone(),

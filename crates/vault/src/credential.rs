@@ -1,4 +1,4 @@
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use zeroize::Zeroizing;
 
@@ -14,6 +14,20 @@ pub struct Credential(Zeroizing<Vec<u8>>);
 impl Credential {
     pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
         Self(bytes)
+    }
+
+    /// Takes a credential from a child that fetched it: the same frame as [`write_to`](Self::write_to) makes. Empty or too large is an
+    /// error.
+    pub fn read_from(pipe: &mut impl Read) -> io::Result<Self> {
+        let mut length = [0; 4];
+        pipe.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length) as usize;
+        if length == 0 || length > CREDENTIAL_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut bytes = Zeroizing::new(vec![0; length]);
+        pipe.read_exact(&mut bytes)?;
+        Ok(Self(bytes))
     }
 
     /// Writes the frame an executor reads: four bytes of big-endian length, then the bytes.

@@ -37,6 +37,11 @@ pub enum Source {
         /// Its name.
         name: String,
     },
+    /// A server that gives credentials: which, and what it is asked for. The guard has a child of its own ask it.
+    Broker {
+        /// As the guard reads it.
+        broker: serde_json::Value,
+    },
     /// What a program prints, e.g. the command-line client of a password manager or of a vault.
     Command {
         /// Absolute path and arguments.
@@ -77,6 +82,7 @@ impl Source {
             Self::File { .. } => "file",
             Self::Variable { .. } => "variable",
             Self::Systemd { .. } => "systemd",
+            Self::Broker { .. } => "broker",
             Self::Command { .. } => "command",
         }
     }
@@ -116,6 +122,7 @@ impl Source {
                 // systemd sees to it that nobody else reads there.
                 file(&Path::new(&folder).join(name), false)?
             }
+            Self::Broker { .. } => return Err(SourceError::Unusable("a server is asked by a child of the guard's")),
             Self::Command { command } => printed(command)?,
         };
         // The line end that editors and printing programs add.

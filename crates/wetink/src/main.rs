@@ -276,6 +276,9 @@ enum Command {
     /// A child of the guard.
     #[command(hide = true)]
     Executor,
+    /// A child of the guard that asks a server of credentials.
+    #[command(hide = true)]
+    Broker,
 }
 
 #[derive(Subcommand)]
@@ -386,18 +389,8 @@ enum SecretCommand {
     Refer {
         /// Its name.
         name: String,
-        /// A file that others cannot read.
-        #[arg(long, group = "where")]
-        file: Option<std::path::PathBuf>,
-        /// A variable of the guard's environment.
-        #[arg(long, group = "where")]
-        variable: Option<String>,
-        /// A credential that systemd gives the guard's service (LoadCredential=).
-        #[arg(long, group = "where")]
-        systemd: Option<String>,
-        /// After `--`: a program by its whole path and its arguments, which prints the credential.
-        #[arg(last = true, group = "where")]
-        command: Vec<String>,
+        #[command(flatten)]
+        at: roles::Where,
     },
 }
 
@@ -471,6 +464,7 @@ fn main() -> ExitCode {
     // The two roles that must not have more threads or memory than they need start before anything else is set up.
     match cli.command {
         Command::Executor => return execute::main(),
+        Command::Broker => return execute::broker(),
         Command::Guard(args) => return roles::guard(args, cli.global.dir),
         _ => {}
     }
@@ -546,9 +540,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Policy(PolicyCommand::Replay { file }) => policy::replay(&terminal, &file).await,
         Command::Policy(PolicyCommand::Apply { file }) => policy::apply(&terminal, &file).await,
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
-        Command::Secret(SecretCommand::Refer { name, file, variable, systemd, command }) => {
-            roles::secret_refer(&terminal, &home, &name, (file, variable, systemd, command))
-        }
+        Command::Secret(SecretCommand::Refer { name, at }) => roles::secret_refer(&terminal, &home, &name, at),
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Drill { pass } => drill::run(&terminal, &home, &agents_server, pass).await,
         Command::Alerts => review::alerts(&terminal).await,
@@ -603,6 +595,6 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Desk(args) => roles::desk(args, &home).await,
         // Handled before the runtime was made.
-        Command::Guard(_) | Command::Executor => Ok(()),
+        Command::Guard(_) | Command::Executor | Command::Broker => Ok(()),
     }
 }

@@ -65,6 +65,14 @@ impl Order {
             Self::Preview { job, .. } | Self::Run { job, .. } => &job.target,
         }
     }
+
+    /// The same, to be settled.
+    pub fn target_mut(&mut self) -> &mut Registration {
+        match self {
+            Self::Prepare { target } | Self::Catalog { target } | Self::Resolve { target, .. } => target,
+            Self::Preview { job, .. } | Self::Run { job, .. } => &mut job.target,
+        }
+    }
 }
 
 /// What to run, where, within what.

@@ -176,6 +176,9 @@ pub enum Rights {
     /// Minted where the login may mint. Where it may not, the effect has to say so ([`Effect::unminted`]), and the run has the
     /// login's rights.
     MintedIfPossible,
+    /// A login that a server of credentials makes for the one run and takes back afterwards, with the rights that it gives. The
+    /// credential is two lines, the login's name and its password; `login` names the server's role, for people.
+    Leased,
 }
 
 /// TLS to a target.
@@ -397,6 +400,26 @@ impl Registration {
             *rights = if effect.unminted { Rights::Login } else { Rights::Minted };
         }
         settled
+    }
+
+    /// The target as the login that was lent for this run meets it. What is left is the password.
+    ///
+    /// Nothing is changed where logins are not lent. None: the credential is not a login's name and a password.
+    #[must_use]
+    pub fn lent<'a>(&mut self, credential: &'a [u8]) -> Option<&'a [u8]> {
+        if let Address::Postgresql { login, rights, .. } | Address::Mariadb { login, rights, .. } = &mut self.address
+            && *rights == Rights::Leased
+        {
+            let end = credential.iter().position(|b| *b == b'\n')?;
+            let name = std::str::from_utf8(&credential[..end]).ok()?;
+            if name.is_empty() || name.len() > 255 || name.chars().any(artifact::has_hidden) {
+                return None;
+            }
+            name.clone_into(login);
+            *rights = Rights::Login;
+            return Some(&credential[end + 1..]);
+        }
+        Some(credential)
     }
 
     /// Methods and patterns of paths that may be sent; none for targets that take no requests.

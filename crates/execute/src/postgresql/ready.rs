@@ -52,7 +52,7 @@ impl Ready {
                     fence::warm(&mut db).await;
                     Session::Login(db)
                 }
-                Rights::MintedIfPossible => return Err(unsettled()),
+                Rights::MintedIfPossible | Rights::Leased => return Err(unsettled()),
                 Rights::Minted => {
                     let mut minted = Minted::empty(target, credential).await?;
                     minted.warm().await;
@@ -157,7 +157,7 @@ pub(crate) fn perform(
             });
             (done, Some(Leftover { runtime, minted }))
         }
-        Address::Postgresql { rights: Rights::MintedIfPossible, .. } => (Err(unsettled()), None),
+        Address::Postgresql { rights: Rights::MintedIfPossible | Rights::Leased, .. } => (Err(unsettled()), None),
         _ => (Err(not_ours()), None),
     }
 }

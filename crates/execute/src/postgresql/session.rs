@@ -56,7 +56,7 @@ pub(super) async fn login(target: &Registration, credential: &[u8]) -> Result<Pg
 pub(super) async fn check(db: &mut PgConnection, target: &Registration) -> Result<(), Report> {
     let Address::Postgresql { rights, mirror, .. } = &target.address else { return Err(not_ours()) };
     match rights {
-        Rights::Login => check_login(db, mirror.as_deref()).await,
+        Rights::Login | Rights::Leased => check_login(db, mirror.as_deref()).await,
         Rights::Minted => check_minter(db, true).await,
         Rights::MintedIfPossible => check_minter(db, false).await,
     }

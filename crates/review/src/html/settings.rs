@@ -197,7 +197,8 @@ fn target_forms() -> Markup {
                     label { "Rights of a run" select name="rights" {
                         option value="login" { "those of the login" }
                         option value="minted" { "a role minted for the run (login needs CREATEROLE)" }
-                        option value="minted-if-possible" { "minted if the login may, else high risk" } } }
+                        option value="minted-if-possible" { "minted if the login may, else high risk" }
+                        option value="leased" { "a login that the credential's server lends for the run" } } }
                     label { "Switch to role (optional)" input name="mirror" type="text" autocomplete="off"; }
                     label { "Credential in the vault" input name="credential" type="text" autocomplete="off"; }
                     label { "TLS" select name="tls" { option value="require" { "require" } option value="disable" { "disable (this machine only)" } } }
@@ -218,7 +219,8 @@ fn target_forms() -> Markup {
                     label { "Rights of a run" select name="rights" {
                         option value="login" { "those of the login" }
                         option value="minted" { "a user minted for the run (login needs CREATE USER)" }
-                        option value="minted-if-possible" { "minted if the login may, else high risk" } } }
+                        option value="minted-if-possible" { "minted if the login may, else high risk" }
+                        option value="leased" { "a login that the credential's server lends for the run" } } }
                     label { "Credential in the vault" input name="credential" type="text" autocomplete="off"; }
                     label { "TLS" select name="tls" { option value="require" { "require" } option value="disable" { "disable (this machine only)" } } }
                     label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }

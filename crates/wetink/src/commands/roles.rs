@@ -170,25 +170,44 @@ pub(crate) fn secret_set(terminal: &Terminal, home: &Home, name: &str) -> Result
     terminal.print(&serde_json::json!({ "stored": name }), || format!("{name} is stored in the vault"))
 }
 
-/// A file, a variable, a credential of systemd's, or a command: one of them.
-type Where = (Option<std::path::PathBuf>, Option<String>, Option<String>, Vec<String>);
+/// Where a credential is: one of them.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Where {
+    /// A file that others cannot read.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// A variable of the guard's environment.
+    #[arg(long)]
+    variable: Option<String>,
+    /// A credential that systemd gives the guard's service (LoadCredential=).
+    #[arg(long)]
+    systemd: Option<String>,
+    /// A TOML file that describes a server of credentials: OpenBao, HashiCorp Vault, an OAuth 2 authorization server.
+    #[arg(long)]
+    broker: Option<PathBuf>,
+    /// After `--`: a program by its whole path and its arguments, which prints the credential.
+    #[arg(last = true)]
+    command: Vec<String>,
+}
 
 /// Stores where a credential is. Goes to the guard's own socket.
 pub(crate) fn secret_refer(terminal: &Terminal, home: &Home, name: &str, at: Where) -> Result<()> {
     let source = match at {
-        (Some(file), ..) => {
+        Where { file: Some(file), .. } => {
             let path = std::path::absolute(file)?;
             serde_json::json!({ "from": "file", "path": path })
         }
-        (_, Some(variable), ..) => serde_json::json!({ "from": "variable", "name": variable }),
-        (_, _, Some(credential), _) => serde_json::json!({ "from": "systemd", "name": credential }),
-        (.., command) if !command.is_empty() => serde_json::json!({ "from": "command", "command": command }),
-        _ => {
-            return Err(Failure::of(
-                Exit::Usage,
-                "say where it is: --file, --variable, --systemd, or -- PROGRAM ARGUMENTS",
-            ));
+        Where { variable: Some(variable), .. } => serde_json::json!({ "from": "variable", "name": variable }),
+        Where { systemd: Some(credential), .. } => serde_json::json!({ "from": "systemd", "name": credential }),
+        Where { broker: Some(file), .. } => {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let broker: wire::broker::Broker =
+                toml::from_str(&text).map_err(|error| Failure::of(Exit::Usage, error.to_string()))?;
+            broker.check().map_err(|error| Failure::of(Exit::Usage, error))?;
+            serde_json::json!({ "from": "broker", "broker": broker })
         }
+        Where { command, .. } => serde_json::json!({ "from": "command", "command": command }),
     };
     ask_guard(home, &Request::ReferSecret { name: name.to_owned(), source: source.to_string() })?;
     terminal.print(&serde_json::json!({ "stored": name }), || format!("{name} is fetched each time it is used"))

@@ -27,6 +27,10 @@ pub(crate) struct TargetAdd {
     /// USER). With `if-possible` a login that may not runs with its own rights, at high risk.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub(crate) minted: Option<Minting>,
+    /// A login that the credential's server lends for each run (`secret refer --broker`). The address names its role instead of a
+    /// login.
+    #[arg(long, conflicts_with = "minted")]
+    pub(crate) leased: bool,
     /// relation.column=personal (or health, secret); repeatable.
     #[arg(long = "label")]
     pub(crate) labels: Vec<String>,
@@ -105,6 +109,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
         let tls = if local { Tls::Disable } else { Tls::Require };
         let rights = match add.minted {
+            None if add.leased => Rights::Leased,
             None => Rights::Login,
             Some(Minting::Always) => Rights::Minted,
             Some(Minting::IfPossible) => Rights::MintedIfPossible,
@@ -115,6 +120,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
                 format!("a {} minted for the run", if scheme == Scheme::Mariadb { "user" } else { "role" })
             }
             None if rights == Rights::MintedIfPossible => format!("minted for the run if {login} may, else {login}"),
+            None if rights == Rights::Leased => format!("a login lent as {login}"),
             None => login.clone(),
         };
         let address = match scheme {
@@ -285,9 +291,10 @@ fn server(address: &str) -> std::result::Result<Option<(Scheme, Server)>, String
         Some((host, port)) => (host, Some(port.parse().map_err(|_| "the port is not a number".to_owned())?)),
         None => (host, None),
     };
-    // A socket is written with %2F, as libpq does.
-    let host = host.replace("%2F", "/").replace("%2f", "/");
-    Ok(Some((scheme, Server { login: login.to_owned(), host, port, database: database.to_owned() })))
+    // A socket is written with %2F, as libpq does; so is the role that logins are lent as.
+    let slashes = |text: &str| text.replace("%2F", "/").replace("%2f", "/");
+    let (host, login) = (slashes(host), slashes(login));
+    Ok(Some((scheme, Server { login, host, port, database: database.to_owned() })))
 }
 
 /// Registers a target.
@@ -310,6 +317,7 @@ mod tests {
             environment: "dev".into(),
             mirror: None,
             minted: None,
+            leased: false,
             labels: vec!["public.customers.email=personal".into()],
             search_path: vec![],
             ca_file: None,

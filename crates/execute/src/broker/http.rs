@@ -1,0 +1,66 @@
+//! One question to the server, one answer, no redirection followed.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use wire::broker::Broker;
+use wire::order::Report;
+use wire::origin::Origin;
+use zeroize::Zeroizing;
+
+use crate::http::{CONNECT, meet};
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Largest answer in bytes.
+const ANSWER_MAX: usize = 256 * 1024;
+
+/// A question.
+pub(super) struct Question<'a> {
+    pub(super) method: &'static str,
+    pub(super) path: &'a str,
+    /// Name in lower case, and value, which is never shown.
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+/// Status and body. An empty body is `null`.
+pub(super) async fn ask(broker: &Broker, question: Question<'_>) -> Result<(u16, Value), String> {
+    let origin = Origin::read(&broker.origin).ok_or("the origin is not usable")?;
+    let met = tokio::time::timeout(CONNECT, meet(&origin, broker.private, broker.ca_file.as_deref())).await;
+    let stream = met.map_err(|_| "the server did not answer in time")?.map_err(|report| match report {
+        Report::Failed { detail, .. } => detail,
+        _ => "the server cannot be reached".to_owned(),
+    })?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|_| "the server does not speak HTTP")?;
+    let connection = tokio::spawn(connection);
+    let mut request = hyper::Request::builder()
+        .method(question.method)
+        .uri(question.path)
+        .header("host", &origin.authority)
+        .header("accept", "application/json");
+    for (name, value) in question.headers {
+        let mut value = hyper::header::HeaderValue::from_str(value).map_err(|_| "a header cannot be sent")?;
+        value.set_sensitive(true);
+        request = request.header(*name, value);
+    }
+    let request = request
+        .body(Full::new(Bytes::copy_from_slice(&question.body)))
+        .map_err(|_| "the question cannot be sent as it stands")?;
+    let answered = tokio::time::timeout(ANSWER, async {
+        let response = sender.send_request(request).await.map_err(|_| "the server hung up".to_owned())?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+        let body = body.map_err(|_| "the server's answer is too large or did not come whole")?.to_bytes();
+        let value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or(Value::Null) };
+        Ok((status, value))
+    });
+    let answered = answered.await.map_err(|_| "the server did not answer in time")?;
+    connection.abort();
+    answered
+}
