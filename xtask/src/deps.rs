@@ -13,6 +13,7 @@ const COMMON: &str = "artifact";
 const ALLOWED: &[(&str, &[&str])] = &[
     ("artifact", &[]),
     ("wire", &[]),
+    ("doors", &["wire"]),
     ("audit", &[]),
     ("analyze", &[]),
     ("approve", &[]),
@@ -23,12 +24,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ledger", &["approve", "audit"]),
     ("lifecycle", &["analyze", "approve", "audit", "policy", "release"]),
     ("store", &["lifecycle"]),
-    ("intake", &["wire"]),
-    ("review", &["approve", "audit", "wire"]),
-    ("desk", &["intake", "lifecycle", "review", "store", "wire"]),
+    ("intake", &["doors", "wire"]),
+    ("review", &["approve", "audit", "doors", "wire"]),
+    ("desk", &["doors", "intake", "lifecycle", "review", "store", "wire"]),
     ("guard", &["approve", "audit", "ledger", "release", "vault", "wire"]),
     // approve, audit and wire by decision 0002.
-    ("wetink", &["approve", "audit", "desk", "execute", "guard", "wire"]),
+    ("wetink", &["approve", "audit", "desk", "doors", "execute", "guard", "wire"]),
     ("testkit", &["approve", "audit", "release", "wire"]),
     ("xtask", &[]),
 ];
@@ -59,11 +60,12 @@ const UNREACHABLE: &[(&str, &[&str])] = &[
             "tokio",
             "axum",
             "hyper",
+            "doors",
         ],
     ),
     ("intake", &["vault", "approve", "execute"]),
     ("desk", &["vault", "execute"]),
-    ("execute", &["vault", "ledger", "approve"]),
+    ("execute", &["vault", "ledger", "approve", "doors"]),
 ];
 
 /// Prints the graph and fails on any arrow or reach that the contract does not allow.

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use artifact::bound::{self, Parameter};
 use artifact::{Digest, Kind, ProposalId, Timestamp, digest_words};
-use intake::oauth::{Exchange, ExchangeError, Exchanged};
-use intake::{Door, Refused};
-use store::ProposalRow;
-use wire::Refusal;
-use wire::api::{
+use doors::Refusal;
+use doors::agents::{
     Check, CheckAnswer, Given, PURPOSE_MAX, Principal, ProposalAnswer, Propose, RelationDescription, Status,
     TargetDescription, TargetSummary,
 };
+use intake::oauth::{Exchange, ExchangeError, Exchanged};
+use intake::{Door, Refused};
+use store::ProposalRow;
 use wire::socket::{Registry, TargetView};
 
 use crate::convert::{finding_views, new_entry, status};

@@ -10,9 +10,9 @@ use artifact::{Digest, SessionId, TaskId, Timestamp};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doors::people::{AuthorizeRequest, AuthorizeView, Person, PersonError};
 use intake::oauth::{Client, Exchange, ExchangeError, Exchanged, SCOPE, is_resource};
 use lifecycle::TaskScope;
-use wire::people::{AuthorizeRequest, AuthorizeView, Person, PersonError};
 
 use crate::hand_in::{is_stopped, open_task};
 use crate::outbound::{Outbound, query};

@@ -1,9 +1,9 @@
 //! Between the view's types and the wire's.
 
+use doors::agents::{FindingView, Status};
+use doors::people::Risk;
 use lifecycle::State;
 use lifecycle::draft::Draft;
-use wire::api::{FindingView, Status};
-use wire::people::Risk;
 use wire::socket::{Content, NewEntry};
 
 /// The state as agents and people name it.
@@ -43,8 +43,8 @@ pub(crate) fn new_entry(draft: Draft) -> NewEntry {
 }
 
 /// Where a value comes from, as pages show it.
-pub(crate) fn origin_view(line: &lifecycle::OriginLine) -> wire::people::OriginView {
-    wire::people::OriginView {
+pub(crate) fn origin_view(line: &lifecycle::OriginLine) -> doors::people::OriginView {
+    doors::people::OriginView {
         value: line.value.clone(),
         origin: line.origin.clone(),
         source: line.source.clone(),
@@ -66,8 +66,8 @@ pub(crate) fn finding_views(findings: &[serde_json::Value]) -> Vec<FindingView> 
 }
 
 /// A signal as people and receivers get it.
-pub(crate) fn signal_view(row: store::SignalRow) -> wire::people::SignalView {
-    wire::people::SignalView {
+pub(crate) fn signal_view(row: store::SignalRow) -> doors::people::SignalView {
+    doors::people::SignalView {
         index: row.index,
         signal: row.kind,
         at: row.at,

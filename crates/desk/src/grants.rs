@@ -1,8 +1,8 @@
 //! Statements that grant something: written here, signed by a person, verified and applied by the guard.
 
 use artifact::{Digest, TaskId, Timestamp};
+use doors::people::{GrantRequest, GrantToSign, PersonError, SignedGrant};
 use lifecycle::{Pack, Policy, statement};
-use wire::people::{GrantRequest, GrantToSign, PersonError, SignedGrant};
 use wire::socket::{Answer, Request};
 
 use crate::link::LinkError;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use artifact::effect::{Grade, Rows};
 use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp};
+use doors::Refusal;
 use lifecycle::{
     Asked, Decision, Examined, Policy, RunRights, Setting, Snapshot, TaskScope, draft, examine, released_text,
 };
 use store::ProposalRow;
-use wire::Refusal;
 use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
 use wire::target::Rights;
 

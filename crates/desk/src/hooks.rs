@@ -14,12 +14,12 @@ use std::time::Duration;
 use artifact::{Digest, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use doors::agents::Status;
+use doors::people::SignalView;
 use lifecycle::log::Entry;
 use lifecycle::{Ending, Event};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wire::api::Status;
-use wire::people::SignalView;
 use wire::socket::{Answer, Request};
 
 use crate::convert::signal_view;

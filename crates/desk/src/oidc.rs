@@ -13,13 +13,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use doors::people::{Person, PersonError};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use review::{ProviderStart, SessionToken};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use wire::people::{Person, PersonError};
 use zeroize::Zeroizing;
 
 use crate::outbound::{self, Outbound, OutboundError, escaped, query};

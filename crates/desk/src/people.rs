@@ -2,6 +2,11 @@
 
 use artifact::claim::{Signature, Signed};
 use artifact::{ProposalId, RunId, SessionId, TaskId, Timestamp};
+use doors::people::{
+    AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
+    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
+    SignedGrant, TOGETHER_MAX, ToSign, Together,
+};
 use lifecycle::log::EventKind;
 use lifecycle::{State, TaskScope, statement};
 use review::{
@@ -10,11 +15,6 @@ use review::{
 };
 use store::{Page, ProposalRow, SearchFilter};
 use tokio::sync::broadcast;
-use wire::people::{
-    AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
-    Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
-    SignedGrant, TOGETHER_MAX, ToSign, Together,
-};
 use wire::socket::{Answer, Outcome, Proposed, Refused, Request};
 
 use crate::convert::{new_entry, signal_view};
@@ -129,7 +129,7 @@ fn with_others(row: &ProposalRow, claim: Signed) -> Result<Signed, PersonError> 
 
 /// What is grave, or takes a name to be typed or several people, is signed by itself.
 fn may_be_together(view: &ReviewView) -> bool {
-    view.row.risk != wire::people::Risk::High && view.arm.is_none() && view.quorum <= 1
+    view.row.risk != doors::people::Risk::High && view.arm.is_none() && view.quorum <= 1
 }
 
 impl People for Desk {

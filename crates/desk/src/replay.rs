@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use doors::people::{PersonError, PolicyReplay, PolicyTried};
 use lifecycle::{Policy, TaskScope, decide_again};
 use store::Page;
-use wire::people::{PersonError, PolicyReplay, PolicyTried};
 
 use crate::people::person_error;
 use crate::state::Desk;

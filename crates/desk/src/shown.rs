@@ -1,10 +1,10 @@
 //! Proposals as people see them, from the view.
 
 use artifact::{ProposalId, RunId, Timestamp, digest_words};
+use doors::people::{PersonError, QueueRow, ReviewView, Sibling};
 use lifecycle::log::{Entry, EventKind};
 use lifecycle::{State, TaskScope, statement};
 use store::ProposalRow;
-use wire::people::{PersonError, QueueRow, ReviewView, Sibling};
 use wire::socket::Registry;
 
 use crate::convert::{finding_views, origin_view, risk, status};

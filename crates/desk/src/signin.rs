@@ -11,8 +11,8 @@ use artifact::{Digest, ProposalId, Timestamp};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doors::people::{KeyRequest, Person, PersonError, SessionView};
 use review::{EnrollChallenge, LoginChallenge, Passkeys, SessionToken};
-use wire::people::{KeyRequest, Person, PersonError, SessionView};
 use wire::socket::{Answer, Request};
 
 use crate::link::LinkError;

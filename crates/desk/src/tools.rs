@@ -4,8 +4,8 @@ use artifact::Kind;
 use artifact::catalog::Catalog;
 use artifact::effect::RequestUse;
 use artifact::request::{self, Method};
+use doors::agents::{RelationDescription, TargetDescription, TargetSummary};
 use lifecycle::TaskScope;
-use wire::api::{RelationDescription, TargetDescription, TargetSummary};
 use wire::target::Registration;
 
 /// Longest piece of a tool's schema that an agent is given, in characters.

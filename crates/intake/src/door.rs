@@ -2,8 +2,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use artifact::ProposalId;
-use wire::Refusal;
-use wire::api::{
+use doors::Refusal;
+use doors::agents::{
     Check, CheckAnswer, Principal, ProposalAnswer, Propose, RefusalAnswer, Status, TargetDescription, TargetSummary,
 };
 

@@ -15,11 +15,11 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use doors::Refusal;
+use doors::agents::{Principal, WAIT_MAX_S};
 use futures_util::StreamExt;
 use http_body_util::LengthLimitError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wire::Refusal;
-use wire::api::{Principal, WAIT_MAX_S};
 
 use crate::address::{Addresses, only};
 use crate::dpop::{self, NotProved, Proofs};

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Json, Router};
+use doors::Refusal;
+use doors::agents::{Check, Principal, Propose, RefusalAnswer};
 use serde::Serialize;
-use wire::Refusal;
-use wire::api::{Check, Principal, Propose, RefusalAnswer};
 
 use crate::surface::{PROPOSE_WAIT_S, Surface, parse, wait};
 use crate::{Door, Refused};

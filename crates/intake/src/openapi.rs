@@ -6,9 +6,9 @@ use axum::Router;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use doors::Refusal;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
-use wire::Refusal;
 
 use crate::{http, schema};
 
@@ -96,7 +96,7 @@ fn parameters(path: &str, verb: &str) -> Value {
     let mut all: Vec<Value> =
         named.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})).collect();
     if matches!(verb, "propose" | "get_proposal") {
-        let seconds = json!({"type": "integer", "minimum": 0, "maximum": wire::api::WAIT_MAX_S});
+        let seconds = json!({"type": "integer", "minimum": 0, "maximum": doors::agents::WAIT_MAX_S});
         all.push(
             json!({"name": "wait", "in": "query", "description": "Seconds to wait for a change.", "schema": seconds}),
         );

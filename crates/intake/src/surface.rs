@@ -5,13 +5,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use artifact::{MAX_ARTIFACT_BYTES, ProposalId};
-use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout};
-use wire::Refusal;
-use wire::api::{
+use doors::Refusal;
+use doors::agents::{
     Check, CheckAnswer, PURPOSE_MAX, Principal, ProposalAnswer, Propose, Status, TargetDescription, TargetSummary,
     WAIT_MAX_S,
 };
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
 
 use crate::{Door, IntakeConfig, Refused};
 

@@ -6,9 +6,9 @@ mod common;
 use std::time::Duration;
 
 use common::{PASS, Served, modern_body, proposal, serve};
+use doors::agents::Status;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf};
-use wire::api::Status;
 
 struct Host {
     input: WriteHalf<DuplexStream>,

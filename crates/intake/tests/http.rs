@@ -6,9 +6,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{OTHER, PASS, TestDoor, bearer, proposal, serve, serve_with};
+use doors::agents::Status;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use wire::api::Status;
 
 #[tokio::test]
 async fn the_whole_way() {

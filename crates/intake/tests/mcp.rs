@@ -6,9 +6,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{OTHER, PASS, Served, TestDoor, bearer, mcp_headers, modern_body, proposal, serve, serve_with};
+use doors::agents::Status;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use wire::api::Status;
 
 const TOOLS: [&str; 7] =
     ["check", "propose", "get_proposal", "withdraw", "list_proposals", "list_targets", "describe_target"];

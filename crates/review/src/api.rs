@@ -7,11 +7,11 @@ use axum::extract::{FromRequest, FromRequestParts, Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, routing};
-use serde::{Deserialize, Serialize};
-use wire::people::{
+use doors::people::{
     AuditFilter, AuditRow, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, Overview, Person, PolicyReplay,
     QueueRow, ReviewView, RowsView, Selection, SignalView, SignedGrant, ToSign, Together, TryPolicy,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::Desk;
 use crate::error::{ApiError, error};

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use wire::people::{Person, PersonError};
+use doors::people::{Person, PersonError};
 
 use crate::html;
 

@@ -4,8 +4,8 @@
 
 use artifact::Kind;
 use artifact::effect::{Grade, RelationUse, Verb};
-use wire::api::{FindingView, Status};
-use wire::people::{ReviewView, Risk};
+use doors::agents::{FindingView, Status};
+use doors::people::{ReviewView, Risk};
 use wire::target::{Address, McpServer, Registration};
 
 use crate::text::{clock, counted, grouped};

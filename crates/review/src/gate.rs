@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use wire::people::PersonError;
+use doors::people::PersonError;
 
 use crate::error::{ApiError, PageError, error};
 use crate::people::People;

@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use wire::people::{GrantRequest, Person, PersonError, Selection, TOGETHER_MAX};
+use doors::people::{GrantRequest, Person, PersonError, Selection, TOGETHER_MAX};
 use wire::target::{Address as TargetAddress, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::error::error;

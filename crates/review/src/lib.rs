@@ -67,8 +67,8 @@ pub fn router<P: People>(people: P, config: ReviewConfig) -> Router {
 }
 
 /// A filter of the audit page from its query: an empty field is no filter.
-pub(crate) fn audit_filter(fields: Vec<(String, String)>) -> wire::people::AuditFilter {
-    let mut filter = wire::people::AuditFilter::default();
+pub(crate) fn audit_filter(fields: Vec<(String, String)>) -> doors::people::AuditFilter {
+    let mut filter = doors::people::AuditFilter::default();
     for (name, value) in fields {
         let value = value.trim();
         let text = (!value.is_empty()).then(|| value.to_owned());

@@ -6,9 +6,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Router, routing};
+use doors::people::{AuditFilter, AuthorizeRequest, Person, PersonError};
 use maud::Markup;
 use serde::Deserialize;
-use wire::people::{AuditFilter, AuthorizeRequest, Person, PersonError};
 
 use crate::error::{PageError, error};
 use crate::gate::{LeadsTo, Token, away, away_cookie, local_path, set_cookie};
@@ -497,7 +497,7 @@ async fn grant_sign<P: People>(
     let granted = async {
         let claim = form.signed()?;
         let attachment = if form.get("attachment").is_empty() { None } else { Some(form.exact("attachment")?) };
-        desk.people.grant(&who, wire::people::SignedGrant { claim, attachment }).await
+        desk.people.grant(&who, doors::people::SignedGrant { claim, attachment }).await
     };
     granted.await.map_err(PageError::new(&who, "/settings"))?;
     Ok(Redirect::to("/settings").into_response())

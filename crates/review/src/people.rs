@@ -3,14 +3,14 @@ use std::future::Future;
 
 use artifact::claim::{Signature, Signed};
 use artifact::{ProposalId, RunId, TaskId, Timestamp};
-use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
-use wire::api::Status;
-use wire::people::{
+use doors::agents::Status;
+use doors::people::{
     AuditFilter, AuditRow, AuthorizeRequest, AuthorizeView, GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass,
     Overview, Person, PersonError, PolicyReplay, QueueRow, ReviewView, RowsView, Selection, SessionView, SignalView,
     SignedGrant, ToSign, Together,
 };
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 
 /// Namespace of SSH signatures over a sign-in challenge (PROTOCOL.sshsig, section 3).
 pub const LOGIN_NAMESPACE: &str = "wetink-login@v1";

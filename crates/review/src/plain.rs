@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use wire::people::ReviewView;
+use doors::people::ReviewView;
 
 use crate::facts::{byte_facts, effect_line, effect_notes, facts, finding_place, origin_word};
 use crate::text::{clock, cut, line};
@@ -83,10 +83,10 @@ pub fn plain(view: &ReviewView) -> String {
         section(&mut out, "REASON", std::slice::from_ref(reason));
     }
     out.push_str("\nTHE AGENT SAYS (not verified)\n");
-    let (purpose, all) = cut(&view.purpose, wire::api::PURPOSE_MAX);
+    let (purpose, all) = cut(&view.purpose, doors::agents::PURPOSE_MAX);
     block(&mut out, "  > ", purpose);
     if let Some(all) = all {
-        _ = writeln!(out, "  (first {} of {all} characters)", wire::api::PURPOSE_MAX);
+        _ = writeln!(out, "  (first {} of {all} characters)", doors::agents::PURPOSE_MAX);
     }
     if let Some(statement) = &view.statement {
         out.push_str("\nSTATEMENT TO SIGN\n");

@@ -1,6 +1,6 @@
 //! Every route and who may use it. What is not in this table is not served, even if a handler exists.
 
-use wire::people::Person;
+use doors::people::Person;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

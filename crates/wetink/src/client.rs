@@ -3,6 +3,8 @@
 
 use anyhow::{Context, Result, bail};
 use desk::AgentKey;
+use doors::agents::RefusalAnswer;
+use doors::people::PersonError;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, Uri};
@@ -11,8 +13,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wire::api::RefusalAnswer;
-use wire::people::PersonError;
 
 use crate::exit::{Exit, Failure};
 
@@ -123,8 +123,8 @@ fn failure(status: StatusCode, bytes: &[u8]) -> anyhow::Error {
     }
     if let Ok(refusal) = serde_json::from_slice::<RefusalAnswer>(bytes) {
         let exit = match refusal.refused {
-            wire::Refusal::DeniedByPolicy | wire::Refusal::NotUnderstood | wire::Refusal::Stopped => Exit::Denied,
-            wire::Refusal::SlowDown | wire::Refusal::Unavailable => Exit::Pending,
+            doors::Refusal::DeniedByPolicy | doors::Refusal::NotUnderstood | doors::Refusal::Stopped => Exit::Denied,
+            doors::Refusal::SlowDown | doors::Refusal::Unavailable => Exit::Pending,
             _ => Exit::Error,
         };
         return Failure::of(exit, format!("{} ({})", artifact::visible(&refusal.message), refusal.refused.code()));

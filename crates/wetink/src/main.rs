@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use artifact::{Digest, ProposalId, RunId, TaskId};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use wire::api::{Check, Given, Propose};
-use wire::people::GrantRequest;
+use doors::agents::{Check, Given, Propose};
+use doors::people::GrantRequest;
 
 use crate::commands::agent::Pass;
 use crate::commands::certificate::CertificateCommand;

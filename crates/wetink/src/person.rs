@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use artifact::claim::{Signature, Signed};
 use desk::api::{LoggedIn, Login, LoginChallenge};
-use wire::people::{GrantRequest, GrantToSign, Overview, SignedGrant};
+use doors::people::{GrantRequest, GrantToSign, Overview, SignedGrant};
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};

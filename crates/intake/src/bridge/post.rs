@@ -222,7 +222,7 @@ impl Parts {
 
 /// The gateway's own words where it refused before the message was read.
 fn refusal(status: hyper::StatusCode, body: &[u8]) -> String {
-    match serde_json::from_slice::<wire::api::RefusalAnswer>(body) {
+    match serde_json::from_slice::<doors::agents::RefusalAnswer>(body) {
         Ok(answer) => answer.message,
         Err(_) => format!("the gateway answered with HTTP status {}", status.as_u16()),
     }

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use doors::agents::ProposalAnswer;
 use rmcp::RoleServer;
 use rmcp::model::{ElicitRequest, ElicitRequestParams, InputRequest, InputRequiredResult};
 use rmcp::service::RequestContext;
-use wire::api::ProposalAnswer;
 
 const KEY: &str = "review";
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use artifact::{ProposalId, Timestamp};
 use axum::http::request::Parts;
+use doors::Refusal;
+use doors::agents::{Check, Principal, ProposalAnswer, Propose, RefusalAnswer, Status};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
     CompleteResult, CreateTaskResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode, ErrorData, GetTaskParams,
@@ -17,8 +19,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
-use wire::Refusal;
-use wire::api::{Check, Principal, ProposalAnswer, Propose, RefusalAnswer, Status};
 
 use super::tasks::TaskName;
 use super::tools::{INSTRUCTIONS, Tool};

@@ -3,8 +3,8 @@
 //! call asks the door for the proposal under the caller's own name.
 
 use artifact::{ProposalId, Timestamp};
+use doors::agents::{ProposalAnswer, Status};
 use rmcp::model::{CallToolResult, DetailedTask, Task, TaskPayload, TaskStatus};
-use wire::api::{ProposalAnswer, Status};
 
 /// First polling interval, in milliseconds.
 const POLL_MS: u64 = 5_000;

@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 use artifact::bound::ParameterType;
 use artifact::{Digest, ProposalId, TaskId, Timestamp};
+use doors::agents;
 use serde::Serialize;
 use serde_json::json;
-use wire::api;
 
 use super::*;
 
@@ -59,8 +59,8 @@ fn input<T: JsonSchema>(value: &impl Serialize) {
     agree(&Value::Object(Inline::<T>::input()), &serde_json::to_value(value).unwrap(), "input");
 }
 
-fn target() -> api::TargetSummary {
-    api::TargetSummary {
+fn target() -> agents::TargetSummary {
+    agents::TargetSummary {
         name: "orders".to_owned(),
         kind: "sql/sqlite".to_owned(),
         environment: "prod".to_owned(),
@@ -72,9 +72,9 @@ fn target() -> api::TargetSummary {
 #[test]
 fn what_agents_send_is_what_the_schemas_say() {
     let (target, body) = ("orders".to_owned(), "SELECT 1".to_owned());
-    let parameters = vec![api::Given { of: ParameterType::Integer, value: 37.into() }];
-    input::<Check>(&api::Check { target: target.clone(), body: body.clone(), parameters: parameters.clone() });
-    input::<Propose>(&api::Propose {
+    let parameters = vec![agents::Given { of: ParameterType::Integer, value: 37.into() }];
+    input::<Check>(&agents::Check { target: target.clone(), body: body.clone(), parameters: parameters.clone() });
+    input::<Propose>(&agents::Propose {
         target,
         body,
         parameters,
@@ -88,10 +88,10 @@ fn what_agents_send_is_what_the_schemas_say() {
 #[test]
 fn what_agents_get_is_what_the_schemas_say() {
     for full in [false, true] {
-        output::<ProposalAnswer>(&api::ProposalAnswer {
+        output::<ProposalAnswer>(&agents::ProposalAnswer {
             proposal_id: ProposalId::random(),
             revision: 1,
-            status: api::Status::Pending,
+            status: agents::Status::Pending,
             digest: Digest::of(b"x"),
             words: "a b c".to_owned(),
             target: "orders".to_owned(),
@@ -118,12 +118,12 @@ fn what_agents_get_is_what_the_schemas_say() {
         let names = || vec!["a".to_owned()];
         let (method, path) = ("GET".to_owned(), "/".to_owned());
         effect.request = Some(artifact::effect::RequestUse { method, path, query: names(), body: names() });
-        output::<CheckAnswer>(&api::CheckAnswer {
+        output::<CheckAnswer>(&agents::CheckAnswer {
             decision: "ask".to_owned(),
             sentence: String::new(),
             understood: true,
             effect: if full { effect } else { artifact::Effect::empty() },
-            findings: vec![api::FindingView {
+            findings: vec![agents::FindingView {
                 code: "x".to_owned(),
                 severity: "info".to_owned(),
                 span: full.then_some((0, 1)),
@@ -135,16 +135,16 @@ fn what_agents_get_is_what_the_schemas_say() {
         });
     }
     output::<TargetSummary>(&target());
-    output::<TargetDescription>(&api::TargetDescription {
+    output::<TargetDescription>(&agents::TargetDescription {
         target: target(),
-        relations: vec![api::RelationDescription {
+        relations: vec![agents::RelationDescription {
             name: "main.orders".to_owned(),
             columns: vec!["id integer".to_owned()],
         }],
         message: String::new(),
     });
-    for refusal in wire::Refusal::ALL {
-        output::<RefusalAnswer>(&api::RefusalAnswer::from(refusal));
+    for refusal in doors::Refusal::ALL {
+        output::<RefusalAnswer>(&agents::RefusalAnswer::from(refusal));
     }
 }
 
@@ -152,7 +152,7 @@ fn what_agents_get_is_what_the_schemas_say() {
 fn every_status_is_named() {
     let schema = schemars::schema_for!(Status).to_value();
     let named: Vec<&str> = schema["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert_eq!(named, api::Status::ALL.map(api::Status::as_str));
+    assert_eq!(named, agents::Status::ALL.map(agents::Status::as_str));
 }
 
 #[test]

@@ -15,17 +15,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use artifact::{Digest, ProposalId, SessionId, TaskId, Timestamp};
+use doors::Refusal;
+use doors::agents::{
+    Check, CheckAnswer, Principal, ProposalAnswer, Propose, RelationDescription, Status, TargetDescription,
+    TargetSummary,
+};
 use intake::oauth::{Exchange, ExchangeError, Exchanged};
 use intake::{Door, IntakeConfig, Refused};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use wire::Refusal;
-use wire::api::{
-    Check, CheckAnswer, Principal, ProposalAnswer, Propose, RelationDescription, Status, TargetDescription,
-    TargetSummary,
-};
 
 pub const PASS: &str = "wtk_robin";
 pub const OTHER: &str = "wtk_other";

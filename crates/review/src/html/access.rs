@@ -1,7 +1,7 @@
 //! Signing in, enrolling a first key, and asking for a further one to be granted.
 
+use doors::people::KeyRequest;
 use maud::{Markup, html};
-use wire::people::KeyRequest;
 
 use super::{At, framed, page};
 use crate::gate::escaped;

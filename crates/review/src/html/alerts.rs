@@ -1,7 +1,7 @@
 //! What somebody should know about agents.
 
+use doors::people::{Person, SignalView};
 use maud::{Markup, html};
-use wire::people::{Person, SignalView};
 
 use super::{At, moment_full, page};
 use crate::text::marked;

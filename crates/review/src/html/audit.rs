@@ -1,8 +1,8 @@
 //! The log, newest first.
 
+use doors::people::{AuditFilter, AuditRow, Person};
 use maud::{Markup, html};
 use serde_json::Value;
-use wire::people::{AuditFilter, AuditRow, Person};
 
 use super::{At, page};
 use crate::text::{grouped, marked, marked_lines};

@@ -1,7 +1,7 @@
 //! A program asks to work for a person: who it says it is, where the answer goes, and what it will never be able to do.
 
+use doors::people::{AuthorizeView, Person};
 use maud::{Markup, html};
-use wire::people::{AuthorizeView, Person};
 
 use super::{At, page};
 use crate::text::{line, marked};

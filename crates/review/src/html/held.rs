@@ -1,7 +1,7 @@
 //! A held result and what of it an agent may have.
 
+use doors::people::{HeldView, Person};
 use maud::{Markup, html};
-use wire::people::{HeldView, Person};
 
 use super::{At, page};
 use crate::text::{counted, cut, grouped, marked};

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use artifact::effect::{RelationUse, Verb};
 use artifact::{Digest, Effect, ProposalId, RunId, TaskId, Timestamp, has_hidden};
-use wire::api::{FindingView, Status};
+use doors::agents::{FindingView, Status};
+use doors::people::{
+    HeldView, OriginView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling, SignalView, Together,
+};
 use wire::order::{Change, ResultColumn, ResultSet, Sample};
-use wire::people::{HeldView, OriginView, Person, QueueRow, ReviewView, Risk, RowsView, Sibling, SignalView, Together};
 use wire::target::{Address, Registration};
 
 use super::{alerts_page, held_page, queue_page, review_page, rows_page, together_page};

@@ -15,8 +15,8 @@ mod tasks;
 mod together;
 
 use artifact::Timestamp;
+use doors::people::{Person, PersonError, Risk};
 use maud::{DOCTYPE, Markup, html};
-use wire::people::{Person, PersonError, Risk};
 
 pub(crate) use access::{back_page, enroll_ceremony, enroll_page, enrolled_page, join_page, joined_page, login_page};
 pub(crate) use alerts::alerts_page;

@@ -1,9 +1,9 @@
 //! The queue.
 
 use artifact::Timestamp;
+use doors::agents::Status;
+use doors::people::{Person, QueueRow};
 use maud::{Markup, html};
-use wire::api::Status;
-use wire::people::{Person, QueueRow};
 
 use super::together::together_form;
 use super::{At, environment_chip, framed, moment, risk_chip};
@@ -54,7 +54,7 @@ pub(crate) fn queue_page(who: &Person, filter: QueueFilter, rows: &[QueueRow], n
 
 fn entry(row: &QueueRow, now: Timestamp) -> Markup {
     html! {
-        li data-item data-state={ (row.id) " " (status_words(row.status)) } class=(if row.risk == wire::people::Risk::High { "high" } else { "" }) {
+        li data-item data-state={ (row.id) " " (status_words(row.status)) } class=(if row.risk == doors::people::Risk::High { "high" } else { "" }) {
             a href={ "/r/" (row.id) } {
                 span.line {
                     (risk_chip(row.risk))

@@ -2,9 +2,9 @@
 
 use artifact::effect::Verb;
 use artifact::{Timestamp, bound, has_hidden};
+use doors::agents::{FindingView, PURPOSE_MAX, Status};
+use doors::people::{Person, ReviewView, Risk};
 use maud::{Markup, html};
-use wire::api::{FindingView, PURPOSE_MAX, Status};
-use wire::people::{Person, ReviewView, Risk};
 
 use super::{At, Signing, environment_chip, moment_full, page, risk_chip, signing};
 use crate::facts::origin_word;

@@ -1,8 +1,8 @@
 //! Rows before and after, from a trial that was rolled back.
 
+use doors::people::{Person, RowsView};
 use maud::{Markup, html};
 use wire::order::{Change, Sample};
-use wire::people::{Person, RowsView};
 
 use super::held::cell;
 use super::{At, page};

@@ -1,8 +1,8 @@
 //! Keys, targets, policy.
 
 use artifact::Timestamp;
+use doors::people::{KeyRequest, Overview, Person, SessionView};
 use maud::{Markup, html};
-use wire::people::{KeyRequest, Overview, Person, SessionView};
 use wire::socket::Registry;
 
 use super::{At, environment_chip, page};

@@ -1,8 +1,8 @@
 //! Tasks: what a person asked an agent to do, what it may do, stopping it.
 
 use artifact::Timestamp;
+use doors::people::{NewPass, Overview, Person};
 use maud::{Markup, html};
-use wire::people::{NewPass, Overview, Person};
 use wire::socket::TaskView;
 
 use super::{At, moment_full, page};

@@ -1,9 +1,9 @@
 //! Several proposals of one task, each in full, and one gesture for all of them.
 
 use artifact::Timestamp;
+use doors::agents::Status;
+use doors::people::{Person, QueueRow, Risk, Together};
 use maud::{Markup, html};
-use wire::api::Status;
-use wire::people::{Person, QueueRow, Risk, Together};
 
 use super::review::code;
 use super::{At, Signing, environment_chip, moment, page, risk_chip, signing};

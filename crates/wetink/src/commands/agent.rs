@@ -8,7 +8,7 @@ use artifact::bound::ParameterType;
 use artifact::{MAX_ARTIFACT_BYTES, ProposalId};
 use clap::Args;
 use desk::AgentKey;
-use wire::api::{Check, CheckAnswer, Given, ProposalAnswer, Propose, Status, WAIT_MAX_S};
+use doors::agents::{Check, CheckAnswer, Given, ProposalAnswer, Propose, Status, WAIT_MAX_S};
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};

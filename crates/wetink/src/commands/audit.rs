@@ -7,7 +7,7 @@ use artifact::RunId;
 use audit::verify::{Contents, Options};
 use audit::{Receipt, VerifierKey};
 use clap::Args;
-use wire::people::{AuditRow, Overview};
+use doors::people::{AuditRow, Overview};
 use wire::socket::{Answer, Request};
 
 use crate::commands::evidence::Evidence;

@@ -1,7 +1,7 @@
 //! What to paste into an agent's host so that it finds the gateway. Raw passes never go into a file of a repository.
 
 use anyhow::Result;
-use wire::people::NewPass;
+use doors::people::NewPass;
 
 use crate::exit::{Exit, Failure};
 

@@ -14,8 +14,8 @@ use anyhow::{Context, Result};
 use artifact::claim::Signed;
 use audit::VerifierKey;
 use audit::verify::{Contents, Options};
+use doors::people::{QueueRow, ReviewView};
 use serde::Serialize;
-use wire::people::{QueueRow, ReviewView};
 use wire::socket::{Answer, Request};
 
 use crate::client::Client;
@@ -255,7 +255,7 @@ async fn forgeries(drill: &mut Drill, client: &Client, people: &str, folder: &Pa
     drill.add(AREA, "signing in with a key that nobody granted", Some(taken.is_err()), words(&taken));
 
     let waiting: Vec<QueueRow> = client.get("/api/v1/queue").await?;
-    let pending = waiting.iter().find(|row| row.status == wire::api::Status::Pending);
+    let pending = waiting.iter().find(|row| row.status == doors::agents::Status::Pending);
     let Some(pending) = pending else {
         drill.add(AREA, "approving with such a key", None, "no proposal waits; try again while one does");
         return Ok(());
@@ -278,7 +278,7 @@ async fn forgeries(drill: &mut Drill, client: &Client, people: &str, folder: &Pa
         drill.add(AREA, what, Some(taken.is_err()), words(&taken));
     }
     let after: ReviewView = client.get(&path).await?;
-    let held = after.row.status == wire::api::Status::Pending;
+    let held = after.row.status == doors::agents::Status::Pending;
     drill.add(AREA, "the proposal waits as before", Some(held), after.row.status.as_str());
     Ok(())
 }

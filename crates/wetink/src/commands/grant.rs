@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use artifact::{Digest, TaskId};
-use wire::people::{GrantRequest, NewPass, Overview};
+use doors::people::{GrantRequest, NewPass, Overview};
 
 use crate::person::{Terminal, line};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use artifact::visible;
 use desk::{Cases, Policy, run_cases};
-use wire::people::{GrantRequest, PolicyReplay, TryPolicy};
+use doors::people::{GrantRequest, PolicyReplay, TryPolicy};
 
 use crate::exit::{Exit, Failure};
 use crate::person::Terminal;

@@ -4,8 +4,8 @@ use anyhow::Result;
 use approve::statement::Batch;
 use artifact::claim::Signed;
 use artifact::{Artifact, Digest, Kind, ProposalId, RunId};
-use wire::api::Status;
-use wire::people::{HeldView, QueueRow, ReviewView, RowsView, Selection, ToSign, Together};
+use doors::agents::Status;
+use doors::people::{HeldView, QueueRow, ReviewView, RowsView, Selection, ToSign, Together};
 use wire::target::{Address, Rights};
 
 use crate::exit::{Exit, Failure};
@@ -74,7 +74,7 @@ pub(crate) async fn approve(terminal: &Terminal, id: ProposalId) -> Result<()> {
         return Err(Failure::of(Exit::Denied, format!("it is {} and cannot be signed", view.row.status.as_str())));
     };
     statement_fits(&view, statement)?;
-    if view.row.risk == wire::people::Risk::High {
+    if view.row.risk == doors::people::Risk::High {
         let second = client.get_text(&format!("/api/v1/from-guard/{id}")).await?;
         eprintln!(
             "\nThe guard's own view of what it will run:\n{}",
@@ -108,7 +108,7 @@ pub(crate) async fn approve_together(terminal: &Terminal, ids: &[ProposalId]) ->
         statement_fits(view, statement)?;
         if !ids.contains(&view.row.id)
             || *item != (view.row.id, view.row.revision, Digest::of(statement.as_bytes()))
-            || view.row.risk == wire::people::Risk::High
+            || view.row.risk == doors::people::Risk::High
         {
             return Err(unlike());
         }
@@ -288,9 +288,9 @@ pub(crate) async fn release(terminal: &Terminal, run: RunId, part: &Part) -> Res
 /// What somebody should know about agents, newest first.
 pub(crate) async fn alerts(terminal: &Terminal) -> Result<()> {
     let client = terminal.sign_in().await?;
-    let alerts: Vec<wire::people::SignalView> = client.get("/api/v1/alerts").await?;
+    let alerts: Vec<doors::people::SignalView> = client.get("/api/v1/alerts").await?;
     terminal.print(&alerts, || {
-        let line = |alert: &wire::people::SignalView| {
+        let line = |alert: &doors::people::SignalView| {
             let (agent, target) = (artifact::visible(&alert.agent), artifact::visible(&alert.target));
             let sentence = artifact::visible(&alert.sentence);
             format!("{}  {:<16} {agent} at {target}: {sentence}\n", alert.at, artifact::visible(&alert.signal))

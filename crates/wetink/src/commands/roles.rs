@@ -216,7 +216,7 @@ pub(crate) fn secret_refer(terminal: &Terminal, home: &Home, name: &str, at: Whe
 /// The guard's own view, on its own socket.
 pub(crate) async fn show_from_guard(terminal: &Terminal, home: &Home, id: ProposalId) -> Result<()> {
     let client = terminal.sign_in().await?;
-    let view: wire::people::ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
+    let view: doors::people::ReviewView = client.get(&format!("/api/v1/proposals/{id}")).await?;
     match ask_guard(home, &Request::Show { proposal: id, revision: view.row.revision })? {
         Answer::Text { text } => terminal.print(&text, || text.clone()),
         _ => Err(Failure::of(Exit::Error, "the guard answered out of turn")),

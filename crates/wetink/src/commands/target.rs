@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use wire::people::GrantRequest;
+use doors::people::GrantRequest;
 use wire::target::{Address, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::exit::{Exit, Failure};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use doors::people::GrantRequest;
 use serde::Deserialize;
-use wire::people::GrantRequest;
 
 use crate::exit::{Exit, Failure};
 use crate::home::Home;

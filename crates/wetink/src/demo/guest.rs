@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use artifact::ProposalId;
-use wire::api::{ProposalAnswer, Status};
-use wire::people::GrantRequest;
+use doors::agents::{ProposalAnswer, Status};
+use doors::people::GrantRequest;
 
 use crate::demo::scenes::{self, REFUND, Stage};
 

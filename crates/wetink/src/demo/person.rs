@@ -7,7 +7,7 @@ use artifact::{ProposalId, RunId, TaskId};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use desk::api::{LoggedIn, Login, LoginChallenge};
-use wire::people::{
+use doors::people::{
     GrantRequest, GrantToSign, HeldView, KeyRequest, NewPass, ReviewView, Selection, SignedGrant, ToSign,
 };
 use wire::socket::Request;

@@ -1,6 +1,7 @@
 //! Robin, the scripted agent: no model, but real MCP over HTTP, as a host would speak it.
 
 use anyhow::{Context, Result, bail};
+use doors::agents::ProposalAnswer;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -8,7 +9,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use wire::api::ProposalAnswer;
 
 const VERSION: &str = "2026-07-28";
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use audit::VerifierKey;
 use audit::verify::{Contents, Options};
+use doors::agents::Status;
+use doors::people::{GrantRequest, Risk};
 use rusqlite::{Connection, OpenFlags};
-use wire::api::Status;
-use wire::people::{GrantRequest, Risk};
 use wire::socket::{Answer, Request};
 use wire::target::{Address, Registration};
 

@@ -4,10 +4,10 @@ use artifact::claim::Signed;
 use artifact::{Digest, Effect, ProposalId, RunId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{FindingView, Status};
-use crate::order::{ResultSet, Sample};
-use crate::socket::Registry;
-use crate::target::Registration;
+use crate::agents::{FindingView, Status};
+use wire::order::{ResultSet, Sample};
+use wire::socket::Registry;
+use wire::target::Registration;
 
 /// A signed-in person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
