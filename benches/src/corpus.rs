@@ -109,6 +109,8 @@ pub(crate) fn examined() -> Result<Examined> {
         catalog: &catalog,
         requests: &[],
         rights: lifecycle::RunRights::Effect,
+        own: None,
+        written_to: &[],
         asked: None,
     };
     let artifact = Artifact::new(Kind::SqlSqlite, statement(1).into_bytes())?;

@@ -23,14 +23,24 @@ pub(crate) enum Tool {
     Node,
     /// A Chromium that Playwright can drive.
     Chromium,
+    /// An IMAP server.
+    Dovecot,
 }
 
 /// What it takes to build and to try the product.
 pub(crate) const TO_DEMO: &[Tool] = &[Tool::Compiler, Tool::Libclang, Tool::Ssh];
 
 /// What it takes to test everything.
-pub(crate) const TO_TEST: &[Tool] =
-    &[Tool::Compiler, Tool::Libclang, Tool::Ssh, Tool::Postgres, Tool::Mariadb, Tool::Node, Tool::Chromium];
+pub(crate) const TO_TEST: &[Tool] = &[
+    Tool::Compiler,
+    Tool::Libclang,
+    Tool::Ssh,
+    Tool::Postgres,
+    Tool::Mariadb,
+    Tool::Node,
+    Tool::Chromium,
+    Tool::Dovecot,
+];
 
 impl Tool {
     fn name(self) -> &'static str {
@@ -42,6 +52,7 @@ impl Tool {
             Self::Mariadb => "a MariaDB server",
             Self::Node => "Node with npm",
             Self::Chromium => "Chromium",
+            Self::Dovecot => "Dovecot's IMAP server",
         }
     }
 
@@ -50,7 +61,9 @@ impl Tool {
             Self::Compiler => "SQLite, PostgreSQL's grammar and the cryptography are built from C",
             Self::Libclang => "bindgen reads the header of PostgreSQL's grammar with it",
             Self::Ssh => "people sign in the terminal with ssh-keygen and ssh-agent",
-            Self::Postgres | Self::Mariadb => "tests run against a real server of their own, in a temporary folder",
+            Self::Postgres | Self::Mariadb | Self::Dovecot => {
+                "tests run against a real server of their own, in a temporary folder"
+            }
             Self::Node => "tests drive a browser and real agents' hosts with it",
             Self::Chromium => "the people's pages are tested in a real browser with a virtual passkey",
         }
@@ -66,6 +79,7 @@ impl Tool {
             Self::Mariadb => &["mariadb-server"],
             Self::Node => &["nodejs", "npm"],
             Self::Chromium => &["chromium"],
+            Self::Dovecot => &["dovecot-imapd"],
         }
     }
 
@@ -77,6 +91,7 @@ impl Tool {
             Self::Libclang => host.libclang() && host.clang_headers(),
             Self::Ssh => host.program("ssh-keygen") && host.program("ssh-agent"),
             Self::Postgres => host.postgres() || (host.program("initdb") && host.program("postgres")),
+            Self::Dovecot => host.has("usr/sbin/dovecot") && host.has("usr/lib/dovecot/imap"),
             Self::Mariadb => host.has("usr/sbin/mariadbd") && host.has("usr/bin/mariadb-install-db"),
             Self::Node => host.program("node") && host.program("npm"),
             Self::Chromium => {

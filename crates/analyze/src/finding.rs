@@ -92,6 +92,10 @@ codes! {
     NotFromRequest "not_from_request" High false "A value, or what is done, that does not come from the person's request.";
     HeldValue "held_value" High false "A value stands inside that a person kept back when this agent was given a result.";
     Canary "canary" Refuse true "A marker of the gateway stands inside, which is planted to see data leave; the session ends.";
+    BlindCopy "blind_copy" Caution false "A mail goes to somebody whom its other readers do not see.";
+    NewRecipient "new_recipient" Caution false "A mail goes to somebody to whom none was sent from here before.";
+    LookalikeRecipient "lookalike_recipient" High false "A mail goes to a domain that looks like a known one and is another.";
+    OutsideRecipient "outside_recipient" Info false "A mail goes outside the mailbox's own domain.";
     LoginRights "login_rights" Caution false "The run has all rights of the target's login, not only those of this effect; register the target with minted rights to bind it to them.";
     CannotMint "cannot_mint" High false "The target's login may not make a role for the run, so the run has all rights of the login.";
     RequestMalformed "request_malformed" High true "The artifact is no request of the gateway's form, or could be read in two ways.";

@@ -59,6 +59,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         path: request.path.to_owned(),
         query,
         body: members,
+        recipients: Vec::new(),
     });
 }
 
@@ -254,6 +255,15 @@ pub(crate) fn values(text: &str) -> Vec<Value> {
         request.path.split('/').filter(|segment| !segment.is_empty()).map(|segment| value("path", unescaped(segment))),
     );
     values.extend(pairs(&request).into_iter().map(|(name, text)| value(&name, text)));
+    if request.method.kind() == artifact::Kind::Mail {
+        // Of lists each address is a value of its own.
+        let each =
+            request.headers.iter().flat_map(|(name, list)| list.split(", ").map(|one| value(name, one.to_owned())));
+        values.extend(each);
+        values.extend((!request.body.is_empty()).then(|| value("body", request.body.to_owned())));
+        values.truncate(VALUES_MAX);
+        return values;
+    }
     match serde_json::from_str::<Json>(request.body) {
         Ok(body) => leaves("", &body, &mut values),
         Err(_) if !request.body.is_empty() => values.push(value("body", request.body.to_owned())),

@@ -13,6 +13,7 @@ mod draft;
 mod finding;
 mod http;
 mod lexer;
+pub mod mail;
 pub mod mariadb;
 mod mcp;
 pub mod overlap;
@@ -88,6 +89,7 @@ pub fn analyze(artifact: &Artifact, catalog: &Catalog) -> Analysis {
             Kind::SqlSqlite => sqlite::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::Http => http::analyze_into(artifact.text(), catalog, &mut draft),
             Kind::Mcp => mcp::analyze_into(artifact.text(), catalog, &mut draft),
+            Kind::Mail => mail::analyze_into(artifact.text(), &mut draft),
         }
         computed::claim(catalog, &mut draft);
         if draft.is_understood() {

@@ -35,6 +35,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         path: call.path.to_owned(),
         query: Vec::new(),
         body: arguments.keys().cloned().collect(),
+        recipients: Vec::new(),
     });
     let Some(tool) = catalog.tool(name) else {
         let sentence = format!("The server has no tool {}.", quoted(name));

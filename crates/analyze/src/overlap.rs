@@ -77,7 +77,9 @@ pub fn pieces(artifact: &Artifact) -> Vec<Piece> {
 
 fn values(artifact: &Artifact) -> Vec<String> {
     match artifact.kind() {
-        Kind::Http | Kind::Mcp => crate::http::values(artifact.text()).into_iter().map(|value| value.text).collect(),
+        Kind::Http | Kind::Mcp | Kind::Mail => {
+            crate::http::values(artifact.text()).into_iter().map(|value| value.text).collect()
+        }
         Kind::SqlPostgresql | Kind::SqlMariadb | Kind::SqlSqlite => {
             let parameters = bound::read(artifact.text()).map(|bound| bound.parameters).unwrap_or_default();
             parameters.into_iter().filter_map(|parameter| parameter.value).collect()

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use artifact::effect::{Grade, RelationUse, Rows, Verb};
+use artifact::effect::{Grade, RelationUse, RequestUse, Rows, Verb};
 use artifact::{Effect, Kind, visible};
 
 use crate::{Analysis, Code, Finding};
@@ -19,6 +19,9 @@ pub(crate) fn sentence(effect: &Effect, findings: &[Finding], understood: bool, 
             [] => String::new(),
             names => format!("; {of}: {}", names.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ")),
         };
+        if effect.is_of(Kind::Mail) {
+            return of_mail(request, "Lists", "Reads", "Marks", "Keeps", "Sends") + &with(&request.query, "by");
+        }
         if effect.is_of(Kind::Mcp) {
             let does = if effect.verb == Verb::Read { "Asks" } else { "Calls" };
             let arguments = with(&request.body, "arguments");
@@ -50,6 +53,27 @@ pub(crate) fn sentence(effect: &Effect, findings: &[Finding], understood: bool, 
     text
 }
 
+/// What is done at a mailbox, with the words for it.
+fn of_mail(request: &RequestUse, lists: &str, reads: &str, marks: &str, keeps: &str, sends: &str) -> String {
+    let path = visible(&request.path);
+    match request.method.as_str() {
+        "LIST" => format!("{lists} messages of {path}"),
+        "READ" => format!("{reads} the message {path}"),
+        "MARK" => format!("{marks} the message {path}"),
+        "DRAFT" => format!("{keeps} a draft"),
+        _ => {
+            let more = match request.recipients.len() {
+                0 | 1 => String::new(),
+                n => format!(" and {} more", n - 1),
+            };
+            format!(
+                "{sends} a mail to {}{more}",
+                request.recipients.first().map_or_else(String::new, |one| visible(one))
+            )
+        }
+    }
+}
+
 /// One line for the top of the page, e.g. `CHANGES 37 of 5,311 rows in main.orders`.
 ///
 /// `rows` is what a preview or an estimate said; none says so in words.
@@ -59,6 +83,9 @@ pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
     }
     let effect = &analysis.effect;
     if let Some(request) = &effect.request {
+        if effect.is_of(Kind::Mail) {
+            return of_mail(request, "LISTS", "READS", "MARKS", "KEEPS", "SENDS");
+        }
         if effect.is_of(Kind::Mcp) {
             let does = if effect.verb == Verb::Read { "ASKS" } else { "CALLS" };
             return format!("{does} the tool {}", visible(request.path.trim_start_matches('/')));

@@ -13,7 +13,7 @@ const MANY: char = '…';
 ///
 /// Of a request or a call: its method, its path and the names of its values.
 pub fn pattern(kind: Kind, text: &str) -> Digest {
-    if is_request(kind) {
+    if kind.is_request() {
         let line = text.lines().next().unwrap_or_default();
         let mut names: Vec<String> = sent(text).into_iter().map(|(name, _)| name).collect();
         names.sort_unstable();
@@ -50,10 +50,6 @@ pub fn pattern(kind: Kind, text: &str) -> Digest {
     Digest::of(out.as_bytes())
 }
 
-const fn is_request(kind: Kind) -> bool {
-    matches!(kind, Kind::Http | Kind::Mcp)
-}
-
 /// Names and values of a request, those of its path left out.
 fn sent(text: &str) -> Vec<(String, String)> {
     let line = text.lines().next().unwrap_or_default();
@@ -77,7 +73,7 @@ fn constants(kind: Kind, text: &str) -> Vec<&str> {
 /// The constants that differ between two statements of one pattern, old and new, in order. A constant that only one of them
 /// has stands against nothing.
 pub fn differences(kind: Kind, old: &str, new: &str) -> Vec<(String, String)> {
-    if is_request(kind) {
+    if kind.is_request() {
         let shown = |(name, value): &(String, String)| format!("{name}: {value}");
         let (old, new): (Vec<String>, Vec<String>) =
             (sent(old).iter().map(shown).collect(), sent(new).iter().map(shown).collect());
@@ -105,7 +101,7 @@ mod tests {
 
     #[test]
     fn constants_comments_and_blanks_make_no_other_pattern() {
-        for kind in Kind::ALL.into_iter().filter(|kind| !is_request(*kind)) {
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_request()) {
             let one = pattern(kind, "UPDATE orders SET status = 'paid' WHERE id IN (1, 2)");
             for same in [
                 "update  orders set STATUS='it''s' where id in (5,6,7,8)",

@@ -21,7 +21,7 @@ pub(crate) fn check(artifact: &Artifact, draft: &mut Draft) {
         let sentence = format!("The artifact has {} bytes; analysis reads {MAX_PARSED_BYTES}.", text.len());
         draft.note(Code::TooLarge, None, sentence);
     }
-    if matches!(artifact.kind(), Kind::Http | Kind::Mcp) {
+    if artifact.kind().is_request() {
         return request(text, draft);
     }
     let all = lexemes(text, artifact.kind());

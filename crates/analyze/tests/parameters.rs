@@ -15,7 +15,7 @@ fn catalog(kind: Kind) -> Catalog {
     let schema = match kind {
         Kind::SqlPostgresql => return common::postgresql(),
         Kind::SqlMariadb => "shop",
-        Kind::SqlSqlite | Kind::Http | Kind::Mcp => "main",
+        Kind::SqlSqlite | Kind::Http | Kind::Mcp | Kind::Mail => "main",
     };
     Catalog {
         search_path: vec![schema.into()],

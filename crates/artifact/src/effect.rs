@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::request::{self, Method};
-use crate::{Digest, Kind, Shapes, canonical};
+use crate::{Digest, Kind, Shapes, canonical, mail};
 
 /// Most rows changed by one run whose old contents are kept, so that they can be put back.
 pub const UNDO_ROWS_MAX: u64 = 500;
@@ -76,8 +76,33 @@ pub struct RequestUse {
     pub path: String,
     /// Names of the query's parameters, sorted.
     pub query: Vec<String>,
-    /// Names of the body's members where it is a JSON object, sorted.
+    /// Names of the body's members where it is a JSON object, sorted; of the headers of a mail.
     pub body: Vec<String>,
+    /// Addresses that a mail goes to, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
+}
+
+impl RequestUse {
+    /// Whether rules allow it: one names method and path, or for a mail that is sent, each recipient.
+    pub fn within<'a>(&self, rules: &[(Method, &'a str)]) -> bool {
+        let mut rules = rules.iter().filter(|(method, _)| method.as_str() == self.method);
+        if self.method != Method::Send.as_str() {
+            return rules.any(|(_, pattern)| request::covers(pattern, &self.path));
+        }
+        let rules: Vec<&'a str> = rules.map(|(_, pattern)| *pattern).collect();
+        let named = |address: &String| rules.iter().any(|pattern| mail::covers_recipient(pattern, address));
+        !self.recipients.is_empty() && self.recipients.iter().all(named)
+    }
+
+    /// Whether a rule names it, or for a mail that is sent, any of its recipients.
+    fn touched_by(&self, (method, pattern): (Method, &str)) -> bool {
+        method.as_str() == self.method
+            && match method {
+                Method::Send => self.recipients.iter().any(|address| mail::covers_recipient(pattern, address)),
+                _ => request::covers(pattern, &self.path),
+            }
+    }
 }
 
 /// How a number of rows was learned. Fixed vocabulary of the pages.
@@ -207,7 +232,7 @@ impl Effect {
         self.functions.sort_unstable();
         self.functions.dedup();
         if let Some(request) = &mut self.request {
-            for names in [&mut request.query, &mut request.body] {
+            for names in [&mut request.query, &mut request.body, &mut request.recipients] {
                 names.sort_unstable();
                 names.dedup();
             }
@@ -217,7 +242,7 @@ impl Effect {
     /// True if the request, or its absence, agrees with everything else: what sends something is committed by whoever gets it.
     pub fn is_of(&self, kind: Kind) -> bool {
         match &self.request {
-            None => !matches!(kind, Kind::Http | Kind::Mcp),
+            None => !kind.is_request(),
             Some(request) => {
                 let method = Method::from_name(&request.method);
                 method.is_some_and(|method| method.kind() == kind && method.verb() == self.verb)
@@ -227,6 +252,7 @@ impl Effect {
                     && self.rows.is_none()
                     // A service has no schema; a tool has its definition.
                     && (self.shapes.is_empty() || kind == Kind::Mcp)
+                    && (request.recipients.is_empty() || matches!(method, Some(Method::Send | Method::Draft)))
             }
         }
     }
@@ -243,7 +269,8 @@ impl Effect {
 /// What a scope's line about requests begins with.
 const CALL: &str = "call";
 
-/// One thing a task may do: `read main.orders(id,status)`, `update main.orders(status)`, `read main.*`, `call POST /v1/refunds`.
+/// One thing a task may do: `read main.orders(id,status)`, `update main.orders(status)`, `read main.*`, `call POST /v1/refunds`,
+/// `call SEND *@example.com`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// The verb.
@@ -257,7 +284,7 @@ pub struct Allowance {
 /// Text that is no allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an allowance; expected e.g. `read main.orders(id,status)`, `update public.orders(status)`, `read main.*` or `call GET /v1/**`"
+    "not an allowance; expected e.g. `read main.orders(id,status)`, `update public.orders(status)`, `read main.*`, `call GET /v1/**` or `call SEND *@example.com`"
 )]
 pub struct ScopeError(());
 
@@ -299,10 +326,9 @@ impl fmt::Display for Allowance {
 }
 
 impl Allowance {
-    /// Whether this allowance speaks of that request.
-    pub fn covers_request(&self, sent: &RequestUse) -> bool {
-        let rule = request::rule(&self.relation);
-        rule.is_some_and(|(method, pattern)| method.as_str() == sent.method && request::covers(pattern, &sent.path))
+    /// Method and pattern, where it speaks of requests.
+    pub fn rule(&self) -> Option<(Method, &str)> {
+        request::rule(&self.relation)
     }
 
     fn covers_relation(&self, name: &str) -> bool {
@@ -326,8 +352,8 @@ impl Allowance {
 /// whoever uses this decides about them apart. Pure, small, and used by the guard itself.
 pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
     if let Some(request) = &effect.request {
-        return (effect.is_of(Kind::Http) || effect.is_of(Kind::Mcp))
-            && scope.iter().any(|allowance| allowance.covers_request(request));
+        let rules: Vec<_> = scope.iter().filter_map(Allowance::rule).collect();
+        return Kind::ALL.into_iter().any(|kind| kind.is_request() && effect.is_of(kind)) && request.within(&rules);
     }
     !effect.commits_itself
         && effect.relations.iter().all(|r| {
@@ -351,7 +377,7 @@ pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
 pub fn touched<'a>(effect: &Effect, never: &'a [Allowance]) -> Option<&'a Allowance> {
     never.iter().find(|denied| {
         if let Some(request) = &effect.request {
-            return denied.covers_request(request);
+            return denied.rule().is_some_and(|rule| request.touched_by(rule));
         }
         let some = |columns: &[String]| {
             columns.iter().any(|c| c == "*" || denied.covers_column(c))
@@ -433,8 +459,13 @@ mod tests {
         alone.commits_itself = true;
         assert!(hit("delete main.orders", &alone));
         let mut sent = Effect::empty();
-        sent.request =
-            Some(RequestUse { method: "POST".into(), path: "/v1/payouts/7".into(), query: vec![], body: vec![] });
+        sent.request = Some(RequestUse {
+            method: "POST".into(),
+            path: "/v1/payouts/7".into(),
+            query: vec![],
+            body: vec![],
+            recipients: vec![],
+        });
         assert!(
             hit("call POST /v1/payouts/**", &sent)
                 && !hit("call GET /v1/**", &sent)
@@ -477,6 +508,7 @@ mod tests {
             path: path.into(),
             query: vec![],
             body: vec![],
+            recipients: vec![],
         };
         e.request = Some(request("POST", "/v1/refunds"));
         (e.verb, e.commits_itself) = (Verb::Insert, true);
@@ -530,5 +562,33 @@ mod tests {
         ] {
             assert!(bad.parse::<Allowance>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_mail_goes_to_people_whom_the_scope_names_each() {
+        let mail = |recipients: &[&str]| {
+            let mut effect = Effect::empty();
+            effect.verb = Verb::Insert;
+            effect.commits_itself = true;
+            let recipients = recipients.iter().map(|address| (*address).to_owned()).collect();
+            let (method, path) = ("SEND".to_owned(), "/".to_owned());
+            effect.request = Some(RequestUse { method, path, query: vec![], body: vec!["to".into()], recipients });
+            effect
+        };
+        let both = mail(&["bo@acme.example", "cy@shop.example"]);
+        assert!(both.is_of(Kind::Mail) && both.is_normal() && !both.is_of(Kind::Http));
+        assert!(within_scope(&both, &scope(&["call SEND *@acme.example", "call SEND cy@shop.example"])));
+        for short in [&["call SEND *@acme.example"][..], &["call DRAFT /"], &["call POST /**"], &[]] {
+            assert!(!within_scope(&both, &scope(short)), "{short:?}");
+        }
+        assert!(!within_scope(&mail(&[]), &scope(&["call SEND *"])));
+        assert!(touched(&both, &scope(&["call SEND *@shop.example"])).is_some());
+        assert!(touched(&both, &scope(&["call SEND *@else.example"])).is_none());
+        assert!("call SEND /".parse::<Allowance>().is_err() && "call SEND a*@b.c".parse::<Allowance>().is_err());
+        let mut posing = both.clone();
+        posing.request.as_mut().unwrap().method = "LIST".into();
+        posing.verb = Verb::Read;
+        posing.commits_itself = false;
+        assert!(!posing.is_of(Kind::Mail));
     }
 }

@@ -17,16 +17,24 @@ pub enum Kind {
     Http,
     /// One call of a tool of an MCP server (see [`request`](crate::request)).
     Mcp,
+    /// One mail, or one question to a mailbox (see [`mail`](crate::mail)).
+    Mail,
 }
 
 /// Text that names no kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/mariadb, sql/sqlite, http, mcp")]
+#[error("unknown kind `{0}`; known kinds: sql/postgresql, sql/mariadb, sql/sqlite, http, mcp, mail")]
 pub struct KindError(String);
 
 impl Kind {
+    /// True for what is one request, whose effect is the request itself.
+    pub const fn is_request(self) -> bool {
+        matches!(self, Self::Http | Self::Mcp | Self::Mail)
+    }
+
     /// Every kind there is.
-    pub const ALL: [Self; 5] = [Self::SqlPostgresql, Self::SqlMariadb, Self::SqlSqlite, Self::Http, Self::Mcp];
+    pub const ALL: [Self; 6] =
+        [Self::SqlPostgresql, Self::SqlMariadb, Self::SqlSqlite, Self::Http, Self::Mcp, Self::Mail];
 
     /// The name used in statements and APIs.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +44,7 @@ impl Kind {
             Self::SqlSqlite => "sql/sqlite",
             Self::Http => "http",
             Self::Mcp => "mcp",
+            Self::Mail => "mail",
         }
     }
 }

@@ -17,6 +17,7 @@ mod digest;
 pub mod effect;
 mod id;
 mod kind;
+pub mod mail;
 pub mod request;
 mod shape;
 mod text;

@@ -22,8 +22,8 @@
 
 use std::fmt;
 
-use crate::Kind;
 use crate::effect::Verb;
+use crate::{Kind, mail};
 
 /// Longest target (path and query), in bytes.
 pub const TARGET_MAX: usize = 8_000;
@@ -78,12 +78,35 @@ pub enum Method {
     Ask,
     /// Calls a tool that may do anything.
     Call,
+    /// Lists messages of a mailbox.
+    List,
+    /// Reads one message.
+    Read,
+    /// Sets and removes marks of a message.
+    Mark,
+    /// Keeps a mail with the drafts.
+    Draft,
+    /// Sends a mail.
+    Send,
 }
 
 impl Method {
     /// Every one.
-    pub const ALL: [Self; 8] =
-        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Ask, Self::Call];
+    pub const ALL: [Self; 13] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+        Self::Ask,
+        Self::Call,
+        Self::List,
+        Self::Read,
+        Self::Mark,
+        Self::Draft,
+        Self::Send,
+    ];
 
     /// Its name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -96,6 +119,11 @@ impl Method {
             Self::Delete => "DELETE",
             Self::Ask => "ASK",
             Self::Call => "CALL",
+            Self::List => "LIST",
+            Self::Read => "READ",
+            Self::Mark => "MARK",
+            Self::Draft => "DRAFT",
+            Self::Send => "SEND",
         }
     }
 
@@ -107,9 +135,9 @@ impl Method {
     /// What it does, as scopes and policies name it (RFC 9110, section 9.2.1: safe methods read).
     pub const fn verb(self) -> Verb {
         match self {
-            Self::Get | Self::Head | Self::Ask => Verb::Read,
-            Self::Post | Self::Call => Verb::Insert,
-            Self::Put | Self::Patch => Verb::Update,
+            Self::Get | Self::Head | Self::Ask | Self::List | Self::Read => Verb::Read,
+            Self::Post | Self::Call | Self::Draft | Self::Send => Verb::Insert,
+            Self::Put | Self::Patch | Self::Mark => Verb::Update,
             Self::Delete => Verb::Delete,
         }
     }
@@ -121,7 +149,13 @@ impl Method {
         match self {
             Self::Get | Self::Head | Self::Post | Self::Put | Self::Patch | Self::Delete => Kind::Http,
             Self::Ask | Self::Call => Kind::Mcp,
+            Self::List | Self::Read | Self::Mark | Self::Draft | Self::Send => Kind::Mail,
         }
+    }
+
+    /// Whether text is a pattern of what it names: paths, or for mail that is sent, people.
+    pub fn takes(self, pattern: &str) -> bool {
+        if self == Self::Send { mail::is_recipient_pattern(pattern) } else { is_pattern(pattern) }
     }
 }
 
@@ -153,7 +187,9 @@ pub enum RequestError {
     #[error("the first line is a method, one space and a path, e.g. `GET /v1/charges?limit=3`")]
     Line,
     /// Another method.
-    #[error("the method is one of GET, HEAD, POST, PUT, PATCH, DELETE (for a tool ASK, CALL), in capitals")]
+    #[error(
+        "the method is one of GET, HEAD, POST, PUT, PATCH, DELETE (for a tool ASK, CALL; for a mailbox LIST, READ, MARK, DRAFT, SEND), in capitals"
+    )]
     Method,
     /// A path or query that two readers could take differently.
     #[error("the path is not plain: {0}")]
@@ -169,6 +205,9 @@ pub enum RequestError {
         "a call is `CALL /name` (or `ASK /name`), an empty line and the arguments as a JSON object; names have letters, digits, `_`, `-`, `.`"
     )]
     Tool,
+    /// A mail, or a question to a mailbox, that is not of its form.
+    #[error("that is nothing for a mailbox: {0}")]
+    Mail(&'static str),
     /// A body where none belongs.
     #[error("a request that reads has no body")]
     Body,
@@ -185,7 +224,7 @@ pub fn read(text: &str) -> Result<Request<'_>, RequestError> {
     straight(path)?;
     let mut headers: Vec<(&str, &str)> = Vec::new();
     for line in lines {
-        let header = header(line)?;
+        let header = header(line, method.kind())?;
         if headers.len() >= HEADERS_MAX {
             return Err(RequestError::Headers);
         }
@@ -199,10 +238,18 @@ pub fn read(text: &str) -> Result<Request<'_>, RequestError> {
         if !is_tool(name) || query.is_some() || !headers.is_empty() {
             return Err(RequestError::Tool);
         }
-    } else if method.verb() == Verb::Read && !body.is_empty() {
+    } else if (method.verb() == Verb::Read || method == Method::Mark)
+        && !(body.is_empty() && (method.kind() == Kind::Http || headers.is_empty()))
+    {
         return Err(RequestError::Body);
     }
-    Ok(Request { method, path, query, headers, body })
+    let request = Request { method, path, query, headers, body };
+    match method {
+        Method::Draft | Method::Send => mail::read(&request).map(|_| ())?,
+        Method::List | Method::Read | Method::Mark => mail::place(&request).map(|_| ())?,
+        _ => {}
+    }
+    Ok(request)
 }
 
 /// Whether text is a name of a tool that can be called.
@@ -250,7 +297,7 @@ fn straight(path: &str) -> Result<(), RequestError> {
     Ok(())
 }
 
-fn header(line: &str) -> Result<(&str, &str), RequestError> {
+fn header(line: &str, kind: Kind) -> Result<(&str, &str), RequestError> {
     let shown = |text: &str| crate::visible(&text.chars().take(60).collect::<String>());
     let (name, value) = line.split_once(": ").ok_or(RequestError::Header(shown(line), "write `name: value`"))?;
     let wrong = |why| Err(RequestError::Header(shown(name), why));
@@ -261,9 +308,14 @@ fn header(line: &str) -> Result<(&str, &str), RequestError> {
     if NOT_THEIRS.contains(&name) || NOT_THEIRS_BEGIN.iter().any(|begin| name.starts_with(begin)) {
         return wrong("it is added by the gateway, or not at all");
     }
-    let plain = value.bytes().all(|b| (b' '..=b'~').contains(&b));
+    // A subject is in the language of whoever reads it.
+    let word = |c: char| {
+        (' '..='~').contains(&c)
+            || (kind == Kind::Mail && name == "subject" && !crate::has_hidden(c) && !c.is_control() && c > '~')
+    };
+    let plain = value.chars().all(word);
     if value.is_empty() || value.len() > VALUE_MAX || value.trim() != value || !plain {
-        return wrong("its value is plain ASCII without spaces around it");
+        return wrong("its value is plain text without spaces around it");
     }
     Ok((name, value))
 }
@@ -292,7 +344,7 @@ pub fn is_pattern(pattern: &str) -> bool {
 /// A method and a pattern, as registrations and scopes name what may be sent: `GET /v1/**`.
 pub fn rule(text: &str) -> Option<(Method, &str)> {
     let (method, pattern) = text.split_once(' ')?;
-    Some((Method::from_name(method)?, pattern)).filter(|(_, pattern)| is_pattern(pattern))
+    Some((Method::from_name(method)?, pattern)).filter(|(method, pattern)| method.takes(pattern))
 }
 
 #[cfg(test)]

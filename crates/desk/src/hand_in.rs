@@ -104,6 +104,7 @@ pub(crate) struct Ground {
 struct Against {
     policy: Arc<Policy>,
     asked: Option<Arc<Asked>>,
+    written_to: Arc<[String]>,
 }
 
 impl Desk {
@@ -135,7 +136,13 @@ impl Desk {
             Some(self.asked_and_kept_back(&task, &author.name, &artifact).await?)
         };
         let asked = asked.map(Arc::new);
-        let against = Against { policy: self.policy().await?, asked };
+        let written_to: Arc<[String]> = if target.registration.own_address().is_some() {
+            let name = name.clone();
+            self.view(move |store| store.written_to(&name)).await?.into()
+        } else {
+            Arc::default()
+        };
+        let against = Against { policy: self.policy().await?, asked, written_to };
         let mut catalog = self.catalog(name, fresh).await?;
         let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
         if !fresh && !examined.analysis.understood {
@@ -206,6 +213,8 @@ impl Desk {
                     Some(Rights::Login | Rights::Leased) => RunRights::Login,
                     Some(Rights::MintedIfPossible) => RunRights::EffectIfPossible,
                 },
+                own: target.registration.own_address(),
+                written_to: &against.written_to,
                 asked: against.asked.as_deref(),
             };
             examine(&artifact, &setting, &against.policy)

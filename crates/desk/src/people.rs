@@ -19,6 +19,7 @@ use wire::socket::{Answer, Outcome, Proposed, Refused, Request};
 
 use crate::convert::{new_entry, signal_view};
 use crate::hand_in::{Author, NotTaken};
+use crate::kept_back::KeptBack;
 use crate::link::LinkError;
 use crate::state::{Desk, DeskError};
 
@@ -394,7 +395,13 @@ impl People for Desk {
             })
             .collect();
         let (agent, proposal, seen) = (row.agent.clone(), row.id.to_string(), result.clone());
-        self.kept_back(move |kept| kept.keep(&agent, &proposal, &seen)).await?;
+        // What the task's scope released has not been kept back.
+        let released = row.released.clone();
+        let keep = move |kept: &KeptBack| {
+            kept.keep(&agent, &proposal, &seen)?;
+            released.map_or(Ok(()), |released| kept.give(&agent, &proposal, &released))
+        };
+        self.kept_back(keep).await?;
         Ok(HeldView {
             seen: self.seen_with(&row, result.rows.len() as u64).await?,
             proposal: row.id,

@@ -503,3 +503,7 @@ pub struct PolicyTried {
     /// Rules that decide now.
     pub rules: Vec<String>,
 }
+
+/// Labels that the parts of a mail have unless the registration says otherwise: who wrote to whom, and what.
+pub const MAIL_LABELS: [&str; 6] =
+    ["mail.from", "mail.to", "mail.text", "mail.html_says", "mail.links", "mail.attachments"];

@@ -11,7 +11,7 @@ use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIM
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
-use crate::{confine, http, mariadb, mcp, postgresql, sqlite, sqlite_catalog};
+use crate::{confine, http, mail, mariadb, mcp, postgresql, sqlite, sqlite_catalog};
 
 /// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
 pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
@@ -248,6 +248,7 @@ fn attempt(
         Address::Mariadb { .. } => postgresql::block_on(mariadb::perform(job, credential, way, commit)),
         Address::Http { .. } => postgresql::block_on(http::perform(job, credential, way, commit)),
         Address::Mcp { .. } => postgresql::block_on(mcp::perform(job, credential, way, commit)),
+        Address::Mail { .. } => postgresql::block_on(mail::perform(job, credential, way, commit)),
     }
 }
 
@@ -265,13 +266,16 @@ fn ask(order: &Order, credential: &[u8]) -> Result<Report, Report> {
                 openapi.as_deref().map_or_else(|| Ok(Catalog::default()), crate::openapi::read)
             }
             Address::Mcp { .. } => postgresql::block_on(mcp::read_catalog(target, credential)),
+            Address::Mail { .. } => postgresql::block_on(mail::read_catalog(target, credential)),
         }
         .map(|catalog| Report::Catalog { catalog: Box::new(catalog) }),
         Order::Resolve { transaction, .. } => match &target.address {
             // These keep no record of past transactions.
-            Address::Sqlite { .. } | Address::Mariadb { .. } | Address::Http { .. } | Address::Mcp { .. } => {
-                Ok(Report::Resolved { status: None })
-            }
+            Address::Sqlite { .. }
+            | Address::Mariadb { .. }
+            | Address::Http { .. }
+            | Address::Mcp { .. }
+            | Address::Mail { .. } => Ok(Report::Resolved { status: None }),
             Address::Postgresql { .. } => postgresql::block_on(postgresql::resolve(target, credential, transaction)),
         },
         Order::Prepare { .. } | Order::Preview { .. } | Order::Run { .. } => {

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
-use wire::origin::Origin;
+use wire::origin::{self, Origin};
 use wire::target::{Address, McpServer};
 
 use crate::mcp;
@@ -192,6 +192,19 @@ fn restrict_files(address: &Address, place: Option<&Path>) -> Result<bool, landl
             }
             if let Some(origin) = Origin::read(origin) {
                 (&mut rules).add_rule(NetPort::new(origin.port, AccessNet::ConnectTcp))?;
+            }
+        }
+        Address::Mail { imap, smtp, ca_file, .. } => {
+            for file in LOOKED_UP {
+                allow(Path::new(file), AccessFs::from_read(abi) & !AccessFs::Execute)?;
+            }
+            if let Some(file) = ca_file {
+                allow(Path::new(file), AccessFs::ReadFile.into())?;
+            }
+            for server in [Some(imap), smtp.as_ref()].into_iter().flatten() {
+                if let Some((origin, _)) = origin::mail_server(server) {
+                    (&mut rules).add_rule(NetPort::new(origin.port, AccessNet::ConnectTcp))?;
+                }
             }
         }
         Address::Postgresql { host, port, ca_file, .. } | Address::Mariadb { host, port, ca_file, .. } => {

@@ -144,8 +144,8 @@ fn ready(
 }
 
 /// A connection on which nothing of the request has left yet.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Stream for S {}
 
 /// Connects, and has the host prove its name where TLS is used.
 pub(crate) async fn meet(origin: &Origin, private: bool, ca_file: Option<&str>) -> Result<Box<dyn Stream>, Report> {
@@ -159,11 +159,11 @@ pub(crate) async fn meet(origin: &Origin, private: bool, ca_file: Option<&str>) 
     Ok(Box::new(stream.map_err(|error| failed(FailCode::TargetUnreachable, &format!("TLS: {error}")))?))
 }
 
-/// Looks the host up and connects to an address that may be met.
-async fn connect(origin: &Origin, private: bool) -> Result<TcpStream, Report> {
+/// Addresses of the host that may be met, four at most.
+pub(crate) async fn lookup(origin: &Origin, private: bool) -> Result<Vec<SocketAddr>, Report> {
     let unreachable = |detail: String| failed(FailCode::TargetUnreachable, &detail);
     let here = |ip: IpAddr| !origin.secure && ip.is_loopback();
-    let found: Vec<SocketAddr> = if let Ok(ip) = origin.host.parse::<IpAddr>() {
+    let mut found: Vec<SocketAddr> = if let Ok(ip) = origin.host.parse::<IpAddr>() {
         vec![SocketAddr::new(ip, origin.port)]
     } else {
         let looked = tokio::net::lookup_host((origin.host.as_str(), origin.port)).await;
@@ -176,8 +176,14 @@ async fn connect(origin: &Origin, private: bool) -> Result<TcpStream, Report> {
             "the host has an address of a private network, which the registration does not allow",
         ));
     }
-    let mut last = "the host has no address".to_owned();
-    for address in found.into_iter().take(4) {
+    found.truncate(4);
+    if found.is_empty() { Err(unreachable("the host has no address".to_owned())) } else { Ok(found) }
+}
+
+/// Looks the host up and connects.
+async fn connect(origin: &Origin, private: bool) -> Result<TcpStream, Report> {
+    let mut last = String::new();
+    for address in lookup(origin, private).await? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 let _ = stream.set_nodelay(true);
@@ -186,7 +192,7 @@ async fn connect(origin: &Origin, private: bool) -> Result<TcpStream, Report> {
             Err(error) => last = error.to_string(),
         }
     }
-    Err(unreachable(last))
+    Err(failed(FailCode::TargetUnreachable, &last))
 }
 
 fn tls(ca_file: Option<&str>) -> Result<ClientConfig, Report> {

@@ -11,6 +11,7 @@ mod child;
 mod confine;
 mod http;
 mod image;
+mod mail;
 mod mariadb;
 mod mcp;
 mod openapi;

@@ -6,7 +6,7 @@ use approve::statement::Statement;
 use approve::{Refused, Role, Trust, VerifiedTask};
 use artifact::claim::Signed;
 use artifact::effect::within_scope;
-use artifact::{Digest, Effect, TaskId, Timestamp};
+use artifact::{Digest, Effect, ProposalId, TaskId, Timestamp};
 use audit::entry::EventKind;
 use wire::socket::{KeyView, Registry, TargetView, TaskView};
 use wire::target::Registration;
@@ -53,6 +53,11 @@ pub(crate) struct Applied {
     pub(crate) task: Option<TaskId>,
     pub(crate) target: Option<String>,
     pub(crate) facts: Vec<(&'static str, String)>,
+}
+
+/// Whether a stop lasts until it is resumed. One of a single run is over with the run, and so with this process at the latest.
+pub(crate) fn lasts(scope: &str) -> bool {
+    !scope.starts_with("proposal:")
 }
 
 impl Grants {
@@ -156,12 +161,19 @@ impl Grants {
     }
 
     /// Whether a stop switch covers this.
-    pub(crate) fn is_stopped(&self, people: &[&str], task: Option<TaskId>, target: &str) -> bool {
+    pub(crate) fn is_stopped(
+        &self,
+        people: &[&str],
+        task: Option<TaskId>,
+        target: &str,
+        proposal: Option<ProposalId>,
+    ) -> bool {
         let agent = task.and_then(|t| self.tasks.get(&t)).map(|t| t.verified.statement().agent.clone());
         self.stopped.iter().any(|scope| match scope.split_once(':') {
             None => scope == "all",
             Some(("task", id)) => task.is_some_and(|t| t.to_string() == id),
             Some(("target", name)) => name == target,
+            Some(("proposal", id)) => proposal.is_some_and(|p| p.to_string() == id),
             Some(("person", name)) => people.contains(&name),
             Some(("agent", name)) => agent.as_deref() == Some(name),
             Some(_) => false,
@@ -210,7 +222,7 @@ impl Grants {
             tasks: tasks.collect(),
             policy: self.policy,
             policy_text: self.policy_text.clone(),
-            stopped: self.stopped.iter().cloned().collect(),
+            stopped: self.stopped.iter().filter(|scope| lasts(scope)).cloned().collect(),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::broker::{self, Brokers, Lent};
 use crate::entries::{by_person, entry, open_content, plain};
 use crate::executors::{ExecutorConfig, Executors};
 use crate::floor::Floor;
-use crate::grants::{GrantError, Grants};
+use crate::grants::{GrantError, Grants, lasts};
 use crate::look::HeldResult;
 use crate::run::{Authority, Refusal, answer_refused, refused};
 use crate::server::{Answerer, Door};
@@ -145,7 +145,8 @@ impl Guard {
         let switches = ledger.switches()?;
         // Grants and switches are two ordered lists; a `resumed` is a grant too, and only counts for what was stopped before.
         for (_, switch) in &switches {
-            if let Some(scope) = switch.facts.get("scope").filter(|_| switch.event == EventKind::Stopped) {
+            let stopped = switch.facts.get("scope").filter(|_| switch.event == EventKind::Stopped);
+            if let Some(scope) = stopped.filter(|scope| lasts(scope)) {
                 grants.stopped.insert(scope.clone());
             }
         }
@@ -389,9 +390,14 @@ impl Guard {
 
     fn stop(&self, scope: &str, by: &str) -> Result<Answer, Refusal> {
         let known = scope == "all"
-            || ["task:", "target:", "agent:", "person:"].iter().any(|p| scope.len() > p.len() && scope.starts_with(p));
+            || ["task:", "target:", "agent:", "person:", "proposal:"]
+                .iter()
+                .any(|p| scope.len() > p.len() && scope.starts_with(p));
         if !known || scope.len() > 255 || scope.chars().any(artifact::has_hidden) {
-            return Err(refused(Refused::Malformed, "stop takes all, task:ID, target:NAME, agent:NAME or person:NAME"));
+            return Err(refused(
+                Refused::Malformed,
+                "stop takes all, task:ID, target:NAME, agent:NAME, person:NAME or proposal:ID",
+            ));
         }
         // In memory first: it holds from this instant, whatever becomes of the log.
         self.grants.write().unwrap_or_else(PoisonError::into_inner).stopped.insert(scope.to_owned());
@@ -515,7 +521,7 @@ fn is_grant(event: EventKind) -> bool {
 fn stopped_after(switches: &[(u64, Entry)]) -> std::collections::BTreeSet<String> {
     let mut stopped = std::collections::BTreeSet::new();
     for (_, switch) in switches {
-        if let Some(scope) = switch.facts.get("scope") {
+        if let Some(scope) = switch.facts.get("scope").filter(|scope| lasts(scope)) {
             match switch.event {
                 EventKind::Stopped => _ = stopped.insert(scope.clone()),
                 _ => _ = stopped.remove(scope),

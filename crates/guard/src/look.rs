@@ -60,7 +60,11 @@ impl Guard {
             .get(name)
             .cloned()
             .ok_or_else(|| refused(Refused::Unknown, "there is no target of that name"))?;
-        if grants.is_stopped(&[], None, name) { Err(refused(Refused::Stopped, "it is stopped")) } else { Ok(target) }
+        if grants.is_stopped(&[], None, name, None) {
+            Err(refused(Refused::Stopped, "it is stopped"))
+        } else {
+            Ok(target)
+        }
     }
 
     pub(crate) fn look(&self, target: &Registration, order: &Order) -> Result<Report, Refusal> {

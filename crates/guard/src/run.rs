@@ -183,7 +183,7 @@ impl Guard {
         if let Some(denied) = touched(approved.effect(), never.unwrap_or_default()) {
             return answer_refused(Refused::OutOfScope, format!("its task never allows: {denied}"));
         }
-        if grants.is_stopped(&approved.people(), Some(approved.task()), &target.name) {
+        if grants.is_stopped(&approved.people(), Some(approved.task()), &target.name, Some(approved.proposal().0)) {
             return answer_refused(Refused::Stopped, "it is stopped");
         }
         drop(grants);
@@ -246,7 +246,7 @@ impl Guard {
         base.run = Some(run.to_string());
         let mut running = Running { run, base, task };
         let people = warrant.approved().people().join(", ");
-        let task_id = warrant.approved().task();
+        let (task_id, proposal) = (warrant.approved().task(), warrant.approved().proposal().0);
         let (artifact, effect, ceiling_rows) = warrant.into_order();
         let credential = match self.credential(&target) {
             Ok(credential) => credential,
@@ -272,7 +272,7 @@ impl Guard {
         let report = self.executors.run(&order, secret, limit, &mut |affected, transaction| {
             // Here the target holds the change open. A stop pressed meanwhile, or more rows than signed, and it rolls back.
             let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
-            let stopped = grants.is_stopped(&[people.as_str()], Some(task_id), &target_name);
+            let stopped = grants.is_stopped(&[people.as_str()], Some(task_id), &target_name, Some(proposal));
             drop(grants);
             if stopped || affected > ceiling_rows {
                 return false;

@@ -42,6 +42,10 @@ pub(crate) fn render(
                         credential_header.as_ref().map(|name| format!(", credential in {name}")).unwrap_or_default();
                     format!("requests to {origin}{with}")
                 }
+                Address::Mail { address, imap, smtp, .. } => {
+                    let sends = smtp.as_ref().map(|url| format!(", sent by {url}")).unwrap_or_default();
+                    format!("mailbox {address} at {imap}{sends}")
+                }
                 Address::Mariadb { host, port, database, login, rights, .. } => {
                     let minted = how(*rights, "user");
                     format!("MariaDB {host}:{port}/{database}, login {login}{minted}")

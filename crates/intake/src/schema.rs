@@ -275,8 +275,11 @@ pub(crate) struct RequestUse {
     path: String,
     /// Names of the query's parameters.
     query: Vec<String>,
-    /// Names of the body's members where it is a JSON object.
+    /// Names of the body's members where it is a JSON object; of the headers of a mail.
     body: Vec<String>,
+    /// Addresses that a mail goes to.
+    #[schemars(skip_serializing_if = "Vec::is_empty")]
+    recipients: Vec<String>,
 }
 
 /// A number of rows and how it was learned.

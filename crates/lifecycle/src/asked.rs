@@ -57,6 +57,14 @@ impl Asked {
         self
     }
 
+    /// Domains of addresses that the person named.
+    pub(crate) fn domains_asked_for(&self) -> Vec<String> {
+        let words = self.request.split(|c: char| c.is_whitespace() || ",;<>()\"".contains(c));
+        let addresses = words.map(|word| word.trim_end_matches(['.', ':', '!', '?']).to_lowercase());
+        let addresses = addresses.filter(|word| artifact::mail::is_address(word));
+        addresses.filter_map(|address| Some(address.rsplit_once('@')?.1.to_owned())).collect()
+    }
+
     /// Whether a marker stands in the artifact.
     pub fn is_marked(&self) -> bool {
         self.marked

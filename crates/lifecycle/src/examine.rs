@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use analyze::{Analysis, Code, Finding, Severity, Snapshot, headline};
 use artifact::catalog::Catalog;
-use artifact::effect::{Allowance, Rows, UNDO_ROWS_MAX, Verb, touched, within_scope};
-use artifact::{Artifact, Effect, Kind, request, shapes};
+use artifact::effect::{Allowance, RequestUse, Rows, UNDO_ROWS_MAX, Verb, touched, within_scope};
+use artifact::request::{self, Method};
+use artifact::{Artifact, Effect, Kind, shapes};
 use policy::{Decision, Policy, Question, decide};
 
 use crate::{Asked, OriginLine, Shown};
@@ -41,6 +42,10 @@ pub struct Setting<'a> {
     pub requests: &'a [String],
     /// Which rights a run there has.
     pub rights: RunRights,
+    /// The mailbox's own address, for targets that are one.
+    pub own: Option<&'a str>,
+    /// Addresses that mail was sent to from there before.
+    pub written_to: &'a [String],
     /// What an agent's values are held against; none for what a person writes.
     pub asked: Option<&'a Asked>,
 }
@@ -106,6 +111,7 @@ pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> E
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
     let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
     registered(setting, &mut analysis);
+    recipients(setting, &mut analysis);
     let unminted = setting.rights == RunRights::EffectIfPossible && setting.catalog.mints != Some(true);
     analysis.effect.unminted = unminted;
     if (unminted || setting.rights == RunRights::Login) && !analysis.effect.is_read_only() {
@@ -164,7 +170,12 @@ impl Examined {
     pub fn risk(&self) -> Risk {
         let effect = &self.analysis.effect;
         let grave = self.analysis.worst().is_some_and(|s| s >= Severity::High);
-        if !self.analysis.understood || grave || effect.verb == Verb::Define || effect.commits_itself || !self.in_scope
+        let light = effect.request.as_ref().is_some_and(stays_in_the_mailbox);
+        if !self.analysis.understood
+            || grave
+            || effect.verb == Verb::Define
+            || (effect.commits_itself && !light)
+            || !self.in_scope
         {
             Risk::High
         } else if effect.is_read_only() {
@@ -272,21 +283,64 @@ pub fn decide_again(policy: &Policy, past: &Again<'_>) -> (String, Vec<String>) 
 /// A request that the registration does not name is not understood, so that nobody is asked to sign it.
 fn registered(setting: &Setting<'_>, analysis: &mut Analysis) {
     let Some(sent) = &analysis.effect.request else { return };
-    let named = |(method, pattern): (request::Method, &str)| {
-        method.as_str() == sent.method && request::covers(pattern, &sent.path)
-    };
-    if setting.requests.iter().filter_map(|rule| request::rule(rule)).any(named) {
+    let rules: Vec<_> = setting.requests.iter().filter_map(|rule| request::rule(rule)).collect();
+    if sent.within(&rules) {
         return;
     }
     let code = Code::RequestNotRegistered;
+    let sentence =
+        if sent.recipients.is_empty() { String::new() } else { " Or it does not name all of its people.".to_owned() };
     let sentence = format!(
-        "The registration of {} does not name {} {}.",
+        "The registration of {} does not name {} {}.{sentence}",
         artifact::visible(setting.target),
         sent.method,
         artifact::visible(&sent.path)
     );
     analysis.findings.insert(0, Finding { code, severity: code.severity(), span: None, sentence });
     analysis.understood = false;
+}
+
+/// Drafts and marks: nobody else gets anything.
+fn stays_in_the_mailbox(request: &RequestUse) -> bool {
+    [Method::Draft, Method::Mark].iter().any(|method| method.as_str() == request.method)
+}
+
+/// Most findings about recipients.
+const RECIPIENTS_TOLD: usize = 20;
+
+/// Who gets the mail: known, new, outside, or posing as somebody known.
+fn recipients(setting: &Setting<'_>, analysis: &mut Analysis) {
+    let (Some(own), Some(sent)) = (setting.own, &analysis.effect.request) else { return };
+    if sent.method != Method::Send.as_str() {
+        return;
+    }
+    let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_owned());
+    let own_domain = domain(own).unwrap_or_default();
+    // What the person named themselves counts as known, and what was written to before.
+    let scope =
+        setting.scope.iter().filter_map(|allowance| allowance.rule()).filter_map(|(_, pattern)| domain(pattern));
+    let asked = setting.asked.map(Asked::domains_asked_for).unwrap_or_default();
+    let written = setting.written_to.iter().filter_map(|address| domain(address));
+    let known: Vec<String> = std::iter::once(own_domain.clone()).chain(scope).chain(asked).chain(written).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let mut found = Vec::new();
+    for address in &sent.recipients {
+        let (shown, theirs) = (artifact::visible(address), domain(address).unwrap_or_default());
+        if let Some(like) = analyze::mail::lookalike(&theirs, &known) {
+            let sentence = format!("{shown} looks like somebody at {}, and is not.", artifact::visible(like));
+            found.push((Code::LookalikeRecipient, sentence));
+        }
+        if !setting.written_to.contains(address) {
+            found.push((Code::NewRecipient, format!("No mail was sent to {shown} from here before.")));
+        }
+        if theirs != own_domain {
+            found.push((Code::OutsideRecipient, format!("{shown} is outside {}.", artifact::visible(&own_domain))));
+        }
+    }
+    found.sort_by_key(|(code, _)| std::cmp::Reverse(code.severity()));
+    let finding = |(code, sentence): (Code, String)| Finding { code, severity: code.severity(), span: None, sentence };
+    analysis.findings.extend(found.into_iter().take(RECIPIENTS_TOLD).map(finding));
+    analysis.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
 }
 
 fn severity_name(worst: Option<Severity>) -> &'static str {
@@ -301,8 +355,12 @@ fn severity_name(worst: Option<Severity>) -> &'static str {
 
 /// Why nothing can be kept to put a change back.
 fn lasting(effect: &Effect, catalog: &Catalog) -> Option<&'static str> {
-    if effect.request.is_some() {
-        return Some("once sent, nothing takes it back");
+    if let Some(request) = &effect.request {
+        return Some(if stays_in_the_mailbox(request) {
+            "the mailbox keeps no record of before; it can be set back by hand"
+        } else {
+            "once sent, nothing takes it back"
+        });
     }
     if effect.commits_itself {
         return Some("the target commits it by itself");

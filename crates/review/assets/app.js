@@ -128,6 +128,8 @@
     say(form, "Touch your key …");
     try {
       await work(form);
+      const outbox = $("#outbox");
+      if (outbox) outbox.hidden = false;
       form.submit();
     } catch (error) {
       say(form, "Nothing was signed: " + (error && error.name === "NotAllowedError" ? "the key was not used in time." : String(error && error.message || error)), true);

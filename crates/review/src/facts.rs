@@ -152,6 +152,7 @@ pub(crate) fn place(registration: &Registration) -> String {
             format!("{database} at {host}:{port}")
         }
         Address::Http { origin, .. } => origin.clone(),
+        Address::Mail { address, imap, .. } => format!("{address} at {imap}"),
         Address::Mcp { server: McpServer::Http { origin, path, .. }, .. } => format!("{origin}{path}"),
         Address::Mcp { server: McpServer::Stdio { command, .. }, .. } => command.join(" "),
     }
@@ -218,11 +219,18 @@ pub(crate) fn effect_notes(view: &ReviewView) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(request) = &view.effect.request {
         notes.push(format!("{} {}", request.method, request.path));
-        let of_body = if view.kind == Kind::Mcp.as_str() { "arguments" } else { "body" };
+        let of_body = match view.kind.as_str() {
+            kind if kind == Kind::Mcp.as_str() => "arguments",
+            kind if kind == Kind::Mail.as_str() => "headers",
+            _ => "body",
+        };
         for (of, names) in [("query", &request.query), (of_body, &request.body)] {
             if !names.is_empty() {
                 notes.push(format!("{of}: {}", names.join(", ")));
             }
+        }
+        if !request.recipients.is_empty() {
+            notes.push(format!("goes to {}", request.recipients.join(", ")));
         }
     }
     if !view.effect.functions.is_empty() {
@@ -249,6 +257,7 @@ pub(crate) fn exact_title(view: &ReviewView) -> &'static str {
     match &view.effect.request {
         None => "Exact statement",
         Some(_) if view.kind == Kind::Mcp.as_str() => "Exact call",
+        Some(_) if view.kind == Kind::Mail.as_str() => "Exact mail",
         Some(_) => "Exact request",
     }
 }

@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use doors::people::{GrantRequest, Person, PersonError, Selection, TOGETHER_MAX};
+use doors::people::{GrantRequest, MAIL_LABELS, Person, PersonError, Selection, TOGETHER_MAX};
 use wire::target::{Address as TargetAddress, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::error::error;
@@ -260,6 +260,17 @@ impl Form {
                 },
                 requests: self.lines("requests"),
             },
+            "mail" => TargetAddress::Mail {
+                address: self.need("address")?,
+                imap: self.need("imap")?,
+                smtp: optional("smtp"),
+                login: self.need("login")?,
+                oauth: self.get("oauth") == "yes",
+                outbox_s: 10,
+                requests: self.lines("requests"),
+                private: self.get("private") == "yes",
+                ca_file: optional("ca_file"),
+            },
             "http" => TargetAddress::Http {
                 origin: self.need("origin")?,
                 requests: self.lines("requests"),
@@ -271,6 +282,11 @@ impl Form {
             },
             _ => return Err(error("malformed", "choose the kind of target")),
         };
+        if matches!(address, TargetAddress::Mail { .. }) {
+            for part in MAIL_LABELS {
+                labels.entry(part.to_owned()).or_insert_with(|| "personal".to_owned());
+            }
+        }
         let run_as = match &address {
             TargetAddress::Sqlite { .. } => "owner".to_owned(),
             TargetAddress::Postgresql { mirror: Some(role), .. } => role.clone(),
@@ -282,6 +298,7 @@ impl Form {
             TargetAddress::Postgresql { rights: Rights::Leased, login, .. }
             | TargetAddress::Mariadb { rights: Rights::Leased, login, .. } => format!("a login lent as {login}"),
             TargetAddress::Http { .. } | TargetAddress::Mcp { .. } => "the gateway".to_owned(),
+            TargetAddress::Mail { address, .. } => address.clone(),
             TargetAddress::Mariadb { rights: Rights::Minted, .. } => "a user minted for the run".to_owned(),
             TargetAddress::Postgresql { login, .. } | TargetAddress::Mariadb { login, .. } => login.clone(),
         };
@@ -336,12 +353,16 @@ pub(crate) fn artifact(body: String) -> Result<String, PersonError> {
 
 /// The scope of a stop switch.
 pub(crate) fn scope(text: &str) -> Result<String, PersonError> {
-    let named =
-        ["task:", "target:", "agent:", "person:"].iter().any(|p| text.strip_prefix(p).is_some_and(|r| !r.is_empty()));
+    let named = ["task:", "target:", "agent:", "person:", "proposal:"]
+        .iter()
+        .any(|p| text.strip_prefix(p).is_some_and(|r| !r.is_empty()));
     if (text == "all" || named) && text.len() <= 255 && !text.chars().any(|c| has_hidden(c) || c.is_whitespace()) {
         Ok(text.to_owned())
     } else {
-        Err(error("malformed", "stop takes `all`, `task:<id>`, `target:<name>`, `agent:<name>` or `person:<name>`"))
+        Err(error(
+            "malformed",
+            "stop takes `all`, `task:<id>`, `target:<name>`, `agent:<name>`, `person:<name>` or `proposal:<id>`",
+        ))
     }
 }
 

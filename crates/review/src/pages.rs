@@ -458,7 +458,10 @@ async fn stop<P: People>(
     let form = Form::from(fields);
     let stopped = async { desk.people.stop(&who, input::scope(form.get("scope"))?).await };
     stopped.await.map_err(PageError::new(&who, "/tasks"))?;
-    Ok(Redirect::to("/tasks").into_response())
+    // One run is seen on its own page.
+    let of_one = form.get("scope").strip_prefix("proposal:").and_then(|id| id.parse::<artifact::ProposalId>().ok());
+    let seen = of_one.map_or_else(|| "/tasks".to_owned(), |id| format!("/r/{id}"));
+    Ok(Redirect::to(&seen).into_response())
 }
 
 /// A form becomes a statement, which the page has signed.

@@ -134,6 +134,20 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whom mail was sent to from a target, as its last 1000 mails say.
+    pub fn written_to(&self, target: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT effect FROM proposals WHERE target = ?1 AND decision = 'ask' AND state IN ('held', 'released') AND kind = 'mail' AND effect LIKE '%\"SEND\"%' ORDER BY created_ms DESC LIMIT 1000";
+        let db = lock(&self.reader);
+        let mut statement = db.prepare_cached(sql)?;
+        let effects = statement.query_map([target], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let mut found = std::collections::BTreeSet::new();
+        for effect in effects {
+            let effect: artifact::Effect = serde_json::from_str(&effect).unwrap_or_else(|_| artifact::Effect::empty());
+            found.extend(effect.request.map(|request| request.recipients).unwrap_or_default());
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// Proposals that wait for somebody or something, newest first.
     pub fn waiting(&self, page: Option<Page>) -> Result<Vec<ProposalRow>, StoreError> {
         self.page(OPEN, page)

@@ -57,7 +57,8 @@ fn kill_at_any_point() {
         Address::Postgresql { .. }
         | Address::Mariadb { .. }
         | Address::Http { .. }
-        | wire::target::Address::Mcp { .. } => panic!("SQLite"),
+        | wire::target::Address::Mcp { .. }
+        | Address::Mail { .. } => panic!("SQLite"),
     };
     let marks = || {
         let db = rusqlite::Connection::open(&path).unwrap();

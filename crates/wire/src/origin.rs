@@ -13,6 +13,24 @@ pub struct Origin {
     pub authority: String,
 }
 
+/// A mail server: `imaps`, `smtps` (TLS from the start, RFC 8314), `smtp+starttls`; `imap` and `smtp` on this machine only. True: TLS is
+/// asked for after the greeting.
+pub fn mail_server(url: &str) -> Option<(Origin, bool)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (secure, port, later) = match scheme {
+        "imaps" => (true, 993, false),
+        "smtps" => (true, 465, false),
+        "smtp+starttls" => (true, 587, true),
+        "imap" => (false, 143, false),
+        "smtp" => (false, 25, false),
+        _ => return None,
+    };
+    let named = rest.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+    let authority = if named { rest.to_owned() } else { format!("{rest}:{port}") };
+    let origin = Origin::read(&format!("{}://{authority}", if secure { "https" } else { "http" }))?;
+    Some((origin, later))
+}
+
 impl Origin {
     /// Reads `https://host[:port]`, or `http://` on this machine; nothing before and behind it.
     pub fn read(origin: &str) -> Option<Self> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use artifact::{Digest, Effect, Kind, canonical};
 use serde::{Deserialize, Serialize};
 
-use crate::origin::Origin;
+use crate::origin::{self, Origin};
 
 /// A registered target. Its fingerprint (SHA-256 of the canonical JSON) stands in every approval statement, so a target
 /// that is registered anew makes older approvals void.
@@ -109,6 +109,27 @@ pub enum Address {
         server: McpServer,
         /// Tools that may be called: `ASK /name` those that only read, `CALL /name` the others, or `CALL /*`.
         requests: Vec<String>,
+    },
+    /// A mailbox.
+    Mail {
+        /// Address that mail is sent from.
+        address: String,
+        /// Where it is read: `imaps://mail.example:993`; `imap` on this machine only.
+        imap: String,
+        /// Where it is sent: `smtps://mail.example:465`, `smtp+starttls://mail.example:587`; `smtp` on this machine only.
+        smtp: Option<String>,
+        /// Login at both.
+        login: String,
+        /// True: the credential is an OAuth 2 access token (XOAUTH2), else a password.
+        oauth: bool,
+        /// How long a mail waits before it is sent, in seconds, at most [`Registration::OUTBOX_LIMIT_S`].
+        outbox_s: u32,
+        /// What may be done: `LIST /**`, `READ /**`, `MARK /**`, `DRAFT /`, `SEND *@example.com`.
+        requests: Vec<String>,
+        /// True: the servers may have private addresses.
+        private: bool,
+        /// Extra root certificate, absolute path of a PEM file.
+        ca_file: Option<String>,
     },
     /// A service that takes HTTP requests.
     Http {
@@ -278,6 +299,8 @@ fn program(command: &[String], variable: Option<&str>) -> Result<(), Registratio
 impl Registration {
     /// Most rows any run may return.
     pub const RESULT_ROWS_LIMIT: u64 = 10_000;
+    /// Longest wait of a mail before it is sent, in seconds.
+    pub const OUTBOX_LIMIT_S: u32 = 20;
     /// Longest statement time-out in milliseconds.
     pub const STATEMENT_TIMEOUT_LIMIT_MS: u64 = 300_000;
 
@@ -337,6 +360,25 @@ impl Registration {
                 }
                 service(origin, credential_header.as_deref(), credential_prefix, ca_file.as_deref())
             }
+            Address::Mail { address, imap, smtp, login, oauth: _, outbox_s, requests, private: _, ca_file } => {
+                named(requests, Kind::Mail)?;
+                text("login", login)?;
+                if !artifact::mail::is_address(address) {
+                    return Err(RegistrationError::Text("address of the mailbox"));
+                }
+                let reads = |url: &str| url.starts_with("imap") && origin::mail_server(url).is_some();
+                let sends = |url: &String| url.starts_with("smtp") && origin::mail_server(url).is_some();
+                if !reads(imap) || !smtp.as_ref().is_none_or(sends) || imap.len() > 255 {
+                    return Err(RegistrationError::Text("address of the mail server"));
+                }
+                if *outbox_s > Self::OUTBOX_LIMIT_S {
+                    return Err(RegistrationError::Limit("outbox in seconds", u64::from(Self::OUTBOX_LIMIT_S)));
+                }
+                match ca_file {
+                    Some(file) if !file.starts_with('/') => Err(RegistrationError::Path(file.clone())),
+                    _ => Ok(()),
+                }
+            }
             Address::Mcp { server, requests } => {
                 named(requests, Kind::Mcp)?;
                 match server {
@@ -379,13 +421,14 @@ impl Registration {
             Address::Mariadb { .. } => Kind::SqlMariadb,
             Address::Http { .. } => Kind::Http,
             Address::Mcp { .. } => Kind::Mcp,
+            Address::Mail { .. } => Kind::Mail,
         }
     }
 
     /// With which rights a run meets the target; none for targets without logins.
     pub const fn rights(&self) -> Option<Rights> {
         match &self.address {
-            Address::Sqlite { .. } | Address::Http { .. } | Address::Mcp { .. } => None,
+            Address::Sqlite { .. } | Address::Http { .. } | Address::Mcp { .. } | Address::Mail { .. } => None,
             Address::Postgresql { rights, .. } | Address::Mariadb { rights, .. } => Some(*rights),
         }
     }
@@ -422,10 +465,18 @@ impl Registration {
         Some(credential)
     }
 
+    /// The address that mail is sent from; none for targets that are no mailbox.
+    pub fn own_address(&self) -> Option<&str> {
+        match &self.address {
+            Address::Mail { address, .. } => Some(address),
+            _ => None,
+        }
+    }
+
     /// Methods and patterns of paths that may be sent; none for targets that take no requests.
     pub fn requests(&self) -> &[String] {
         match &self.address {
-            Address::Http { requests, .. } | Address::Mcp { requests, .. } => requests,
+            Address::Http { requests, .. } | Address::Mcp { requests, .. } | Address::Mail { requests, .. } => requests,
             _ => &[],
         }
     }

@@ -5,6 +5,7 @@ use artifact::{Timestamp, bound, has_hidden};
 use doors::agents::{FindingView, PURPOSE_MAX, Status};
 use doors::people::{Person, ReviewView, Risk};
 use maud::{Markup, html};
+use wire::target::Address;
 
 use super::{At, Signing, environment_chip, moment_full, page, risk_chip, signing};
 use crate::facts::origin_word;
@@ -302,6 +303,10 @@ fn sign(who: &Person, view: &ReviewView, passkeys: &Passkeys, high: bool) -> Mar
                 p { "Look a second time, past this page: run " code { "wetink show --from-guard " (row.id) }
                     " in a terminal. The guard shows its own copy of the bytes and three words." }
             }
+            @if let Some(seconds) = outbox_s(view) {
+                p { "Signed, it waits " (counted(u64::from(seconds), "second", "seconds")) " in the outbox; until then it can be canceled." }
+                (cancel(view, false))
+            }
             (signing(&Signing {
                 action: format!("/r/{}/approve", row.id), statement, attachment: None, passkeys, button: "Sign & run once",
                 command: format!("wetink approve {}", row.id), high, arm: view.arm.as_deref(), bytes: true, items: Vec::new(),
@@ -354,6 +359,26 @@ fn no(view: &ReviewView, first: bool) -> Markup {
     }
 }
 
+/// How long a mail waits before it is sent, in seconds.
+fn outbox_s(view: &ReviewView) -> Option<u32> {
+    match &view.registration.address {
+        Address::Mail { outbox_s, .. } if view.effect.request.as_ref().is_some_and(|r| !r.recipients.is_empty()) => {
+            Some(*outbox_s)
+        }
+        _ => None,
+    }
+}
+
+/// Stops this one run while it has not happened.
+fn cancel(view: &ReviewView, shown: bool) -> Markup {
+    html! {
+        form #outbox method="post" action="/stop" hidden[!shown] {
+            input type="hidden" name="scope" value={ "proposal:" (view.row.id) };
+            button.danger type="submit" { "Cancel it" }
+        }
+    }
+}
+
 fn outcome(view: &ReviewView, now: Timestamp) -> Markup {
     let last = view.history.last();
     html! {
@@ -363,6 +388,9 @@ fn outcome(view: &ReviewView, now: Timestamp) -> Markup {
             @if let Some(reason) = &view.reason { blockquote { (marked_lines(reason)) } }
             @if view.row.status == Status::Unknown {
                 p.warn { "The run started and its outcome could not be learned. It is never tried again by itself: look at the target." }
+            }
+            @if matches!(view.row.status, Status::Running | Status::Approved) {
+                (cancel(view, true))
             }
             @if let Some(run) = view.run {
                 p.actions {

@@ -158,6 +158,23 @@ fn target_forms() -> Markup {
                 label { "What may be sent, one line each" textarea.mono name="requests" rows="3" required placeholder="GET /v1/**" spellcheck="false" {} }
                 (labels)
             } }
+        details { summary { "Add a mailbox" }
+            form method="post" action="/grants" {
+                input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="mail";
+                div.grid {
+                    (common)
+                    label { "Address that mail is sent from" input.mono name="address" type="text" required placeholder="ada@acme.example" autocomplete="off" spellcheck="false"; }
+                    label { "Where it is read" input.mono name="imap" type="text" required placeholder="imaps://mail.acme.example" autocomplete="off" spellcheck="false"; }
+                    label { "Where it is sent (optional)" input.mono name="smtp" type="text" placeholder="smtps://mail.acme.example" autocomplete="off" spellcheck="false"; }
+                    label { "Login at both" input name="login" type="text" required autocomplete="off"; }
+                    label { "Credential in the vault" input name="credential" type="text" required autocomplete="off"; }
+                    label { "The credential is" select name="oauth" { option value="no" { "a password" } option value="yes" { "an OAuth 2 access token" } } }
+                    label { "Private network" select name="private" { option value="no" { "no" } option value="yes" { "the servers may be there" } } }
+                    label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
+                }
+                label { "What may be done, one line each; mail goes only to people that are named" textarea.mono name="requests" rows="5" required spellcheck="false" { "LIST /**\nREAD /**\nMARK /**\nDRAFT /\nSEND *@acme.example" } }
+                (labels)
+            } }
         details { summary { "Add an MCP server that is a program" }
             form method="post" action="/grants" {
                 input type="hidden" name="grant" value="target"; input type="hidden" name="type" value="mcp_program";

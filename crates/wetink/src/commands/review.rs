@@ -304,6 +304,7 @@ fn as_own(address: &mut Address, own: String) -> Result<()> {
     match address {
         Address::Postgresql { login, rights, mirror, .. } => (*login, *rights, *mirror) = (own, Rights::Login, None),
         Address::Http { .. } | Address::Mcp { .. } => {}
+        Address::Mail { login, .. } => *login = own,
         Address::Mariadb { login, rights, .. } => (*login, *rights) = (own, Rights::Login),
         Address::Sqlite { .. } => {
             return Err(Failure::of(Exit::Usage, "a SQLite file has no logins; leave --login out"));

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use doors::people::GrantRequest;
+use clap::Args;
+use doors::people::{GrantRequest, MAIL_LABELS};
 use wire::target::{Address, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::exit::{Exit, Failure};
@@ -15,7 +16,7 @@ pub(crate) struct TargetAdd {
     /// Short name.
     pub(crate) name: String,
     /// sqlite:/path/to/file, postgres://login@host:port/database, mariadb://login@host:port/database (without a password),
-    /// https://host, mcp+https://host/path, or "mcp:/path/to/program its arguments".
+    /// https://host, mcp+https://host/path, "mcp:/path/to/program its arguments", or imaps://host for a mailbox.
     pub(crate) address: String,
     /// prod, staging, dev ...
     #[arg(long, default_value = "dev")]
@@ -62,6 +63,8 @@ pub(crate) struct TargetAdd {
     /// The host may have an address of a private network.
     #[arg(long)]
     pub(crate) private: bool,
+    #[command(flatten)]
+    pub(crate) mail: MailAdd,
     /// File or folder besides the system's that an MCP server's program may read and run; repeatable.
     #[arg(long = "reads")]
     pub(crate) reads: Vec<String>,
@@ -76,6 +79,26 @@ pub(crate) struct TargetAdd {
     pub(crate) credential_variable: Option<String>,
 }
 
+/// What a mailbox needs besides the place where it is read.
+#[derive(Args, Default)]
+pub(crate) struct MailAdd {
+    /// Address that mail is sent from.
+    #[arg(long = "from")]
+    from: Option<String>,
+    /// Where mail is sent: smtps://host or smtp+starttls://host.
+    #[arg(long)]
+    smtp: Option<String>,
+    /// Login at both servers (default: the address).
+    #[arg(long)]
+    login: Option<String>,
+    /// The credential is an OAuth 2 access token (XOAUTH2), not a password.
+    #[arg(long)]
+    oauth: bool,
+    /// Seconds that a mail waits before it is sent, at most 20.
+    #[arg(long, default_value_t = 10)]
+    outbox: u32,
+}
+
 /// When roles are minted.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Minting {
@@ -86,7 +109,7 @@ pub(crate) enum Minting {
 /// Reads an address. Passwords do not belong into addresses: they go to the guard by `secret set`.
 pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
     let usage = |why: &str| Failure::of(Exit::Usage, why.to_owned());
-    let labels: BTreeMap<String, String> = add
+    let mut labels: BTreeMap<String, String> = add
         .labels
         .iter()
         .map(|l| {
@@ -95,6 +118,11 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
                 .ok_or_else(|| usage("a label has the form relation.column=personal"))
         })
         .collect::<Result<_>>()?;
+    if add.address.starts_with("imap") {
+        for part in MAIL_LABELS {
+            labels.entry(part.to_owned()).or_insert_with(|| "personal".to_owned());
+        }
+    }
     let (address, run_as, credential) = if let Some(path) = add.address.strip_prefix("sqlite:") {
         let path = std::fs::canonicalize(path)
             .map_err(|_| usage("there is no such SQLite file; give the path of an existing one"))?;
@@ -102,6 +130,8 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         (Address::Sqlite { path }, "owner".to_owned(), None)
     } else if add.address.starts_with("https://") || add.address.starts_with("http://") {
         service(&add).map_err(|why| usage(&why))?
+    } else if add.address.starts_with("imaps://") || add.address.starts_with("imap://") {
+        mailbox(&add).map_err(|why| usage(&why))?
     } else if add.address.starts_with("mcp:") || add.address.starts_with("mcp+") {
         mcp(&add).map_err(|why| usage(&why))?
     } else if let Some((scheme, server)) = server(&add.address).map_err(|why| usage(&why))? {
@@ -211,6 +241,29 @@ fn service(add: &TargetAdd) -> std::result::Result<Reached, String> {
     Ok((address, "the gateway".to_owned(), add.credential.clone()))
 }
 
+/// A mailbox.
+fn mailbox(add: &TargetAdd) -> std::result::Result<Reached, String> {
+    let from = add.mail.from.clone().ok_or("say which address mail is sent from: --from ada@acme.example")?;
+    if add.requests.is_empty() {
+        return Err(
+            "say what may be done there, e.g. --request \"LIST /**\" --request \"READ /**\" --request \"SEND *@acme.example\""
+                .to_owned(),
+        );
+    }
+    let address = Address::Mail {
+        imap: add.address.clone(),
+        smtp: add.mail.smtp.clone(),
+        login: add.mail.login.clone().unwrap_or_else(|| from.clone()),
+        oauth: add.mail.oauth,
+        outbox_s: add.mail.outbox,
+        requests: add.requests.clone(),
+        private: add.private,
+        ca_file: add.ca_file.clone(),
+        address: from.clone(),
+    };
+    Ok((address, from, add.credential.clone()))
+}
+
 /// An MCP server, reached or started.
 fn mcp(add: &TargetAdd) -> std::result::Result<Reached, String> {
     if add.requests.is_empty() {
@@ -318,6 +371,7 @@ mod tests {
             mirror: None,
             minted: None,
             leased: false,
+            mail: MailAdd::default(),
             labels: vec!["public.customers.email=personal".into()],
             search_path: vec![],
             ca_file: None,

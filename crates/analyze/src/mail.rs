@@ -1,0 +1,175 @@
+//! A mail, or a question to a mailbox: what its own form says, and domains that look like others.
+
+use artifact::effect::{RequestUse, Verb};
+use artifact::request::{self, Method};
+use artifact::{mail, visible};
+
+use crate::Code;
+use crate::draft::Draft;
+
+pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
+    let malformed = |error: String| format!("It is nothing for a mailbox: {error}.");
+    let request = match request::read(text) {
+        Ok(request) if request.method.kind() == artifact::Kind::Mail => request,
+        Ok(_) => {
+            let sentence = malformed("ask by LIST, READ, MARK, DRAFT or SEND".to_owned());
+            return draft.note(Code::RequestMalformed, None, sentence);
+        }
+        Err(error) => return draft.note(Code::RequestMalformed, None, malformed(error.to_string())),
+    };
+    draft.statements = 1;
+    draft.effect.verb = request.method.verb();
+    draft.effect.commits_itself = request.method.verb() != Verb::Read;
+    let (mut query, mut body, mut recipients) = (Vec::new(), Vec::new(), Vec::new());
+    match request.method {
+        Method::Draft | Method::Send => {
+            // Read once already, as part of the form.
+            let Ok(mail) = mail::read(&request) else { return };
+            body = request.headers.iter().map(|(name, _)| (*name).to_owned()).collect();
+            recipients = mail.recipients();
+            if request.method == Method::Send && !mail.bcc.is_empty() {
+                let hidden = mail.bcc.iter().map(|address| visible(address)).collect::<Vec<_>>().join(", ");
+                draft.note(Code::BlindCopy, None, format!("A copy goes to {hidden}, which the others do not see."));
+            }
+        }
+        _ => {
+            let Ok((_, asked)) = mail::place(&request) else { return };
+            query = asked.into_iter().map(|(name, _)| name).collect();
+        }
+    }
+    let (method, path) = (request.method.as_str().to_owned(), request.path.to_owned());
+    draft.effect.request = Some(RequestUse { method, path, query, body, recipients });
+    draft.effect.normalize();
+}
+
+/// Shortest part of a domain's name that another one is compared with; shorter ones are alike by chance.
+const ALIKE_MIN: usize = 4;
+
+/// The known domain that this one looks like without being it, if there is one. Domains in lower case ASCII.
+pub fn lookalike<'a>(domain: &str, known: &[&'a str]) -> Option<&'a str> {
+    if known.contains(&domain) {
+        return None;
+    }
+    known.iter().copied().find(|other| {
+        let (ours, theirs) = (name(domain), name(other));
+        let inside =
+            domain.starts_with(&format!("{other}.")) || domain.starts_with(&format!("{}.", other.replace('.', "-")));
+        let sub = domain.ends_with(&format!(".{other}")) || other.ends_with(&format!(".{domain}"));
+        let long = theirs.len() >= ALIKE_MIN;
+        !sub && (inside
+            || seen(domain) == seen(other)
+            || (long
+                && (ours == theirs || seen(ours) == seen(theirs) || one_off(ours, theirs) || affixed(ours, theirs))))
+    })
+}
+
+/// The part that people read as the name: before the last dot.
+fn name(domain: &str) -> &str {
+    let before = domain.rsplit_once('.').map_or(domain, |(before, _)| before);
+    before.rsplit_once('.').map_or(before, |(_, last)| last)
+}
+
+/// As it looks at a glance.
+fn seen(name: &str) -> String {
+    let pairs = name.replace("rn", "m").replace("vv", "w").replace("cl", "d").replace("nn", "m");
+    let alike = |c: char| match c {
+        '0' => Some('o'),
+        '1' | 'i' | 'j' => Some('l'),
+        '3' => Some('e'),
+        '5' => Some('s'),
+        '6' | '8' => Some('b'),
+        '9' | 'q' => Some('g'),
+        'v' => Some('u'),
+        '-' => None,
+        other => Some(other),
+    };
+    pairs.chars().filter_map(alike).collect()
+}
+
+/// One letter more, less or other, or two letters in the other order.
+fn one_off(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (ra, rb) = (&a[same..], &b[same..]);
+    match ra.len().abs_diff(rb.len()) {
+        0 => {
+            let swapped = ra.len() >= 2 && ra[0] == rb[1] && ra[1] == rb[0] && ra[2..] == rb[2..];
+            swapped || (!ra.is_empty() && ra[1..] == rb[1..])
+        }
+        1 if ra.len() > rb.len() => ra[1..] == *rb,
+        1 => *ra == rb[1..],
+        _ => false,
+    }
+}
+
+/// The known name with a word before or behind it.
+fn affixed(ours: &str, theirs: &str) -> bool {
+    ours.split('-').any(|part| part == theirs)
+}
+
+#[cfg(test)]
+mod tests {
+    use artifact::{Artifact, Kind};
+
+    use super::*;
+    use crate::{Analysis, analyze, headline};
+
+    fn of(text: &str) -> Analysis {
+        analyze(&Artifact::new(Kind::Mail, text.as_bytes().to_vec()).unwrap(), &artifact::catalog::Catalog::default())
+    }
+
+    #[test]
+    fn a_mail_is_its_people_and_its_form() {
+        let mail = of("SEND /\nto: bo@acme.example, cy@shop.example\nbcc: di@acme.example\nsubject: Hello\n\nHi.\n");
+        assert!(mail.understood && mail.has(Code::BlindCopy) && mail.effect.is_normal(), "{:?}", mail.findings);
+        assert!(mail.effect.is_of(Kind::Mail) && !mail.effect.is_read_only());
+        let used = mail.effect.request.clone().unwrap();
+        assert_eq!(used.recipients, ["bo@acme.example", "cy@shop.example", "di@acme.example"]);
+        assert_eq!(headline(&mail, None), "SENDS a mail to bo@acme.example and 2 more");
+        let list = of("LIST /INBOX?from=bo&unseen=yes");
+        assert!(list.understood && list.effect.is_read_only() && list.effect.is_of(Kind::Mail));
+        assert_eq!(headline(&list, None), "LISTS messages of /INBOX");
+        assert_eq!(headline(&of("READ /INBOX/1.2"), None), "READS the message /INBOX/1.2");
+        assert_eq!(headline(&of("DRAFT /\nsubject: x\n\nlater"), None), "KEEPS a draft");
+        assert_eq!(headline(&of("MARK /INBOX/1.2?add=Seen"), None), "MARKS the message /INBOX/1.2");
+    }
+
+    #[test]
+    fn what_is_no_mail_cannot_be_signed() {
+        for bad in [
+            "SELECT 1",
+            "POST /\n\n{}",
+            "SEND /\nto: bo@acme.example\nfrom: ceo@acme.example\n\nx",
+            "SEND /\n\nx",
+            "READ /INBOX",
+            "CALL /send\n\n{}",
+        ] {
+            let analysis = of(bad);
+            assert!(!analysis.understood && analysis.has(Code::RequestMalformed), "{bad}: {:?}", analysis.findings);
+        }
+        assert!(!of("SEND /\nto: bo@acme.example\nsubject: x\u{202e}y\n\nx").understood);
+    }
+
+    #[test]
+    fn domains_that_look_like_known_ones_are_seen() {
+        let known = ["acme.example", "mail.shop.example", "xy.example"];
+        for bad in [
+            "acrne.example",
+            "acme.co",
+            "acne.example",
+            "amce.example",
+            "acmee.example",
+            "ac-me.example",
+            "acme-billing.example",
+            "acme.example.evil.com",
+            "acme-example.evil.com",
+            "sh0p.example",
+        ] {
+            assert!(lookalike(bad, &known).is_some(), "{bad}");
+        }
+        for good in ["acme.example", "billing.acme.example", "other.example", "gmail.com", "xz.example", "shop.example"]
+        {
+            assert!(lookalike(good, &known).is_none(), "{good}: {:?}", lookalike(good, &known));
+        }
+    }
+}
