@@ -5,6 +5,7 @@ use anyhow::Result;
 use regex::Regex;
 
 use crate::measure::{ROUNDS, per_call, rounds as in_turns};
+use crate::peers::presidio;
 use crate::table::{Goal, Table};
 
 /// The patterns of `analyze::detect`, as far as an expression can say them: no check digits, no boundaries by look-behind.
@@ -39,7 +40,7 @@ fn cells() -> Vec<String> {
     (0..2_000).map(|n| kinds[n % kinds.len()](n)).collect()
 }
 
-pub(crate) fn rows(table: &mut Table) -> Result<()> {
+pub(crate) fn rows(table: &mut Table, peers: bool) -> Result<()> {
     let cells = cells();
     let bytes = cells.iter().map(String::len).sum::<usize>() as f64;
     let pattern = Regex::new(PATTERNS)?;
@@ -56,5 +57,16 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
         share,
         Goal::AtLeast(0.5),
     );
+    if peers {
+        let name = "G15 detectors: presidio-analyzer without a language model";
+        match presidio(&cells.join("\n"))? {
+            Some(theirs) => {
+                let ours = bytes / seen.ours * 1e9;
+                let speed = |bytes_s: f64| format!("{:.2} MB/s", bytes_s / 1e6);
+                table.counted(name, speed(ours), speed(theirs), ours / theirs, Goal::AtLeast(1000.0));
+            }
+            None => table.absent(name, "no Python with presidio-analyzer"),
+        }
+    }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod echo;
 mod floors;
 mod footprint;
 mod growth;
+mod hop;
 mod load;
 mod log;
 mod measure;
@@ -19,6 +20,7 @@ mod page;
 mod peers;
 mod product;
 mod propose;
+mod public;
 mod requests;
 mod runs;
 #[path = "../../crates/execute/tests/support/mod.rs"]
@@ -38,16 +40,17 @@ const USAGE: &str = "usage: cargo xtask bench [--quick|--full] [--peers] [--only
 
   --quick   default: under four minutes; stores of 100,000 proposals, logs of 1,000,000 entries
   --full    stores of 1,000,000 proposals and longer rounds
-  --peers   adds what is found on this machine: a Python with sqlglot
-  --only    some of: analysis, policy, runs, ledger, verify, growth, propose, page, footprint
+  --peers   adds what is found on this machine: a Python with sqlglot or presidio-analyzer, nginx, mitmproxy
+  --only    some of: analysis, detectors, policy, requests, hop, runs, ledger, verify, growth, propose, page, footprint
   --json    writes the rows to a file as well";
 
 /// Names for `--only`, in the order in which they run.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "analysis",
     "detectors",
     "policy",
     "requests",
+    "hop",
     "runs",
     "ledger",
     "verify",
@@ -103,6 +106,11 @@ fn main() -> ExitCode {
             Some(file) => echo::serve(file.as_ref()),
             None => Err(anyhow::anyhow!("the server needs a file for its rows")),
         },
+        // Figures of a measurement, not rows.
+        Some("public-set") => match arguments.nth(1) {
+            Some(folder) => public::run(folder.as_ref()),
+            None => Err(anyhow::anyhow!("public-set needs the folder of the set")),
+        },
         Some("--help" | "-h") => {
             println!("{USAGE}");
             Ok(())
@@ -126,10 +134,13 @@ fn run(plan: &Plan) -> Result<()> {
         analysis::rows(plan, &mut table)?;
     }
     if plan.has("detectors") {
-        detectors::rows(&mut table)?;
+        detectors::rows(&mut table, plan.peers)?;
     }
     if plan.has("requests") {
         requests::rows(&mut table)?;
+    }
+    if plan.has("hop") {
+        hop::rows(&mut table, plan.peers)?;
     }
     if plan.has("policy") {
         decision::rows(&mut table)?;

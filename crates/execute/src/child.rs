@@ -11,7 +11,7 @@ use wire::order::{CREDENTIAL_LIMIT, FailCode, Go, ORDER_LIMIT, Order, REPORT_LIM
 use wire::target::{Address, Registration};
 use zeroize::Zeroizing;
 
-use crate::{confine, http, mail, mariadb, mcp, postgresql, sqlite, sqlite_catalog};
+use crate::{confine, http, mail, mariadb, mcp, postgresql, rotate, sqlite, sqlite_catalog};
 
 /// Asked with rows changed and the target's transaction id, while the target holds the change open. True: commit.
 pub type Commit<'a> = dyn FnMut(u64, Option<&str>) -> bool + 'a;
@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
         drop(stdin);
         return send(&failed(FailCode::NotConfined, &detail));
     }
-    let (order, ready) = match order {
+    let (mut order, mut ready) = match order {
         Order::Prepare { target } => match prepare(&mut stdin, &target, credential) {
             Ok(Some(prepared)) => prepared,
             Ok(None) => return ExitCode::SUCCESS,
@@ -73,13 +73,25 @@ pub fn main() -> ExitCode {
         },
         order => (order, None),
     };
-    let mut commit = |affected: u64, transaction: Option<&str>| {
-        let prepared = Report::Prepared { affected, transaction: transaction.map(str::to_owned) };
-        let sent = frame::write(&mut io::stdout().lock(), &prepared, REPORT_LIMIT);
-        // Anything but a clear yes is a no, a closed pipe too.
-        sent.is_ok() && frame::read::<Go>(&mut stdin, 1024).is_ok_and(|go| go.commit)
+    let mut service = http::Session::new();
+    let (report, leftover) = loop {
+        let mut commit = |affected: u64, transaction: Option<&str>| {
+            let prepared = Report::Prepared { affected, transaction: transaction.map(str::to_owned) };
+            let sent = frame::write(&mut io::stdout().lock(), &prepared, REPORT_LIMIT);
+            // Anything but a clear yes is a no, a closed pipe too.
+            sent.is_ok() && frame::read::<Go>(&mut stdin, 1024).is_ok_and(|go| go.commit)
+        };
+        let done = carry_out(&order, credential, ready.take(), &mut service, &mut commit);
+        if !service.is_open() {
+            break done;
+        }
+        // Connected still: the guard may have another order for the same target, or ends this process when it likes.
+        if tell(&done.0) == ExitCode::FAILURE {
+            return ExitCode::FAILURE;
+        }
+        let Some(next) = next(&mut stdin, order.target()) else { return ExitCode::SUCCESS };
+        order = next;
     };
-    let (report, leftover) = carry_out(&order, credential, ready, &mut commit);
     // Sending waits on standard input by itself.
     drop(stdin);
     let sent = tell(&report);
@@ -95,6 +107,16 @@ pub fn main() -> ExitCode {
 /// How long a child stays ready for its order.
 const READY_MS: u16 = 60_000;
 
+/// Waits for an order at the same target.
+fn next(stdin: &mut File, target: &Registration) -> Option<Order> {
+    let came = poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], PollTimeout::from(READY_MS));
+    let order = match came {
+        Ok(1..) => frame::read::<Order>(stdin, ORDER_LIMIT).ok(),
+        _ => None,
+    };
+    order.filter(|order| order.target() == target && !matches!(order, Order::Prepare { .. }))
+}
+
 /// Makes the sessions and waits for the order that uses them. None: nobody needs them any more.
 fn prepare(
     stdin: &mut File,
@@ -106,13 +128,7 @@ fn prepare(
     let mut ready = postgresql::Ready::make(target, credential).ok();
     // A role was made: it is taken back even if the guard is killed meanwhile.
     confine::outlive(true);
-    let came = poll(&mut [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)], PollTimeout::from(READY_MS));
-    let order = match came {
-        Ok(1..) => frame::read::<Order>(stdin, ORDER_LIMIT).ok(),
-        _ => None,
-    };
-    let serves = |order: &Order| order.target() == target && !matches!(order, Order::Prepare { .. });
-    let Some(order) = order.filter(serves) else {
+    let Some(order) = next(stdin, target) else {
         if let Some(ready) = ready {
             ready.unused();
         }
@@ -175,12 +191,29 @@ pub fn perform_with(
     commit: &mut Commit<'_>,
     told: &mut dyn FnMut(&Report),
 ) -> Report {
-    let (report, leftover) = carry_out(order, credential, ready.map(|ready| ready.0), commit);
+    let ready = ready.map(|ready| ready.0);
+    let (report, leftover) = carry_out(order, credential, ready, &mut http::Session::new(), commit);
     told(&report);
     if let Some(leftover) = leftover {
         leftover.clean();
     }
     report
+}
+
+/// Requests to one service in this process, over a connection that stays.
+pub struct Requests(http::Session);
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self(http::Session::new())
+    }
+}
+
+impl Requests {
+    /// Does one order. All have to be of one target, with one credential.
+    pub fn perform(&mut self, order: &Order, credential: &[u8], commit: &mut Commit<'_>) -> Report {
+        carry_out(order, credential, None, &mut self.0, commit).0
+    }
 }
 
 /// Sessions made before their order comes.
@@ -198,10 +231,11 @@ fn carry_out(
     order: &Order,
     credential: &[u8],
     ready: Option<postgresql::Ready>,
+    service: &mut http::Session,
     commit: &mut Commit<'_>,
 ) -> (Report, Option<postgresql::Leftover>) {
     let mut leftover = None;
-    let report = attempt(order, credential, ready, &mut leftover, commit).unwrap_or_else(|report| report);
+    let report = attempt(order, credential, ready, (&mut leftover, service), commit).unwrap_or_else(|report| report);
     (report, leftover)
 }
 
@@ -209,7 +243,7 @@ fn attempt(
     order: &Order,
     credential: &[u8],
     ready: Option<postgresql::Ready>,
-    leftover: &mut Option<postgresql::Leftover>,
+    (leftover, service): (&mut Option<postgresql::Leftover>, &mut http::Session),
     commit: &mut Commit<'_>,
 ) -> Result<Report, Report> {
     let (job, way) = match order {
@@ -246,7 +280,7 @@ fn attempt(
             done
         }
         Address::Mariadb { .. } => postgresql::block_on(mariadb::perform(job, credential, way, commit)),
-        Address::Http { .. } => postgresql::block_on(http::perform(job, credential, way, commit)),
+        Address::Http { .. } => service.perform(job, credential, way, commit),
         Address::Mcp { .. } => postgresql::block_on(mcp::perform(job, credential, way, commit)),
         Address::Mail { .. } => postgresql::block_on(mail::perform(job, credential, way, commit)),
     }
@@ -278,6 +312,7 @@ fn ask(order: &Order, credential: &[u8]) -> Result<Report, Report> {
             | Address::Mail { .. } => Ok(Report::Resolved { status: None }),
             Address::Postgresql { .. } => postgresql::block_on(postgresql::resolve(target, credential, transaction)),
         },
+        Order::Rotate { .. } => rotate::perform(target, credential),
         Order::Prepare { .. } | Order::Preview { .. } | Order::Run { .. } => {
             Err(failed(FailCode::BadOrder, "this order is not a question"))
         }

@@ -1,4 +1,5 @@
-//! An HTTP service: one request, sent as it was signed, over a connection of its own.
+//! An HTTP service: one request, sent as it was signed. The connection may stay for the next one of the same target, with the same
+//! credential.
 //!
 //! What is added is `host`, `content-length` and the credential's header, and nothing else. A redirection is an answer like any
 //! other. Names are looked up here, and only the address that was found and may be met is connected to.
@@ -16,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
@@ -24,6 +25,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use wire::net::is_private;
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
@@ -38,8 +41,101 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// Longest value of a header that is reported.
 const HEADER_MAX: usize = 8 * 1024;
 
+/// How long a connection may have been idle for what reads, which is sent again if it did not arrive. What changes something goes over a
+/// fresh one: a server may be closing one that was idle just then, and whether it arrived nobody could say.
+const IDLE: Duration = Duration::from_secs(50);
+
+/// How long after an answer its server has hardly had the time to go away.
+const BUSY: Duration = Duration::from_millis(20);
+
+/// A connection that stays, with the runtime that drives it.
+pub(crate) struct Session {
+    link: Option<Link>,
+    runtime: Option<Runtime>,
+    /// What the credential could come back as is worked out once.
+    secret: Option<Secret>,
+}
+
+struct Link {
+    sender: SendRequest<Full<Bytes>>,
+    connection: JoinHandle<hyper::Result<()>>,
+    since: Instant,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Session {
+    /// None yet.
+    pub(crate) const fn new() -> Self {
+        Self { link: None, runtime: None, secret: None }
+    }
+
+    /// Whether a connection is there for the next request.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Sends the request of the job once. Every job has to be of the same target.
+    pub(crate) fn perform(
+        &mut self,
+        job: &Job,
+        credential: &[u8],
+        way: Way,
+        commit: &mut Commit<'_>,
+    ) -> Result<Report, Report> {
+        let runtime = match self.runtime.take() {
+            Some(runtime) => runtime,
+            None => tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?,
+        };
+        let secret = match self.secret.take() {
+            Some(secret) if secret.is(credential) => secret,
+            _ => Secret::of(credential)?,
+        };
+        let done = runtime.block_on(perform(job, &secret, way, &mut self.link, commit));
+        (self.runtime, self.secret) = (Some(runtime), Some(secret));
+        done
+    }
+}
+
+impl Link {
+    async fn open(origin: &Origin, private: bool, ca_file: Option<&str>) -> Result<Self, Report> {
+        let met = tokio::time::timeout(CONNECT, meet(origin, private, ca_file)).await;
+        let stream = met.map_err(|_| late("connecting took too long"))??;
+        let mut settings = http1::Builder::new();
+        settings.max_buf_size(64 * 1024).http09_responses(false).allow_spaces_after_header_name_in_responses(false);
+        let (sender, connection) = settings
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(FailCode::TargetUnreachable, &error.to_string()))?;
+        Ok(Self { sender, connection: tokio::spawn(connection), since: Instant::now() })
+    }
+
+    /// Whether it may be used once more.
+    async fn serves(&self) -> bool {
+        if self.since.elapsed() > BUSY {
+            // Nothing has looked at it while it was idle: what the server did meanwhile is seen now, and then by its own task.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        }
+        self.since.elapsed() < IDLE && !self.sender.is_closed() && self.sender.is_ready()
+    }
+}
+
 /// Sends the request of the job once.
-pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
+async fn perform(
+    job: &Job,
+    secret: &Secret,
+    way: Way,
+    kept: &mut Option<Link>,
+    commit: &mut Commit<'_>,
+) -> Result<Report, Report> {
     let Address::Http { origin, requests, credential_header, credential_prefix, private, ca_file, openapi: _ } =
         &job.target.address
     else {
@@ -51,13 +147,14 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
     let origin = Origin::read(origin).ok_or_else(|| failed(FailCode::BadOrder, "the origin is not usable"))?;
     let request = request::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
     within(&request, job, requests)?;
-    let secret = Secret::of(credential)?;
-    let ready = ready(&request, &origin, credential_header.as_deref().zip(Some(credential_prefix.as_str())), &secret)?;
+    let ready = ready(&request, &origin, credential_header.as_deref().zip(Some(credential_prefix.as_str())), secret)?;
     let limit = Duration::from_millis(job.target.statement_timeout_ms);
     let began = Instant::now();
-    let connected = tokio::time::timeout(CONNECT, meet(&origin, *private, ca_file.as_deref())).await;
-    let stream = connected.map_err(|_| late("connecting took too long"))??;
     let changes = !job.effect.is_read_only();
+    let (mut link, again) = match kept.take() {
+        Some(link) if !changes && link.serves().await => (link, true),
+        _ => (Link::open(&origin, *private, ca_file.as_deref()).await?, false),
+    };
     // Announced with nothing sent yet: from the next line on it may have happened.
     if changes && !commit(0, None) {
         return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment; nothing was sent"));
@@ -66,16 +163,46 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
         let code = if changes { FailCode::OutcomeUnknown } else { FailCode::TargetUnreachable };
         failed(code, &secret.out_of(detail))
     };
-    let sent = answer(stream, ready, &lost);
-    let (head, body) = tokio::time::timeout(limit, sent).await.map_err(|_| {
+    let once_more = again.then(|| ready.clone());
+    let exchange = async {
+        let response = match link.sender.try_send_request(ready).await {
+            Ok(response) => response,
+            Err(mut error) => {
+                // Not a byte of it left, or it only reads: over a connection that was idle the server's end may have come between.
+                let Some(request) = error.take_message().or(once_more).filter(|_| again) else {
+                    return Err(lost(&error.into_error().to_string()));
+                };
+                link = Link::open(&origin, *private, ca_file.as_deref()).await?;
+                link.sender.send_request(request).await.map_err(|error| lost(&error.to_string()))?
+            }
+        };
+        let (head, body) = response.into_parts();
+        // It has answered: it happened, also where the rest of the answer does not fit or come.
+        let body = Limited::new(body, RESULT_BYTES_MAX).collect().await;
+        Ok((head, body.ok().map(|body| body.to_bytes().to_vec())))
+    };
+    let (head, body) = tokio::time::timeout(limit, exchange).await.map_err(|_| {
         if changes {
             failed(FailCode::OutcomeUnknown, "no answer came in time")
         } else {
             late("no answer came in time")
         }
     })??;
+    // The server said that it stays, and the whole answer was taken.
+    let stays = link.sender.is_ready()
+        || matches!(tokio::time::timeout(Duration::from_millis(5), link.sender.ready()).await, Ok(Ok(())));
+    if body.is_some() && stays {
+        link.since = Instant::now();
+        *kept = Some(link);
+    }
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Report::Done { affected: 0, result: result(&head, body.as_deref(), &secret), elapsed_ms, undo: None })
+    Ok(Report::Done {
+        affected: 0,
+        result: result(&head, body.as_deref(), secret),
+        elapsed_ms,
+        undo: None,
+        stays: kept.is_some(),
+    })
 }
 
 pub(crate) fn late(detail: &str) -> Report {
@@ -209,28 +336,6 @@ fn tls(ca_file: Option<&str>) -> Result<ClientConfig, Report> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(builder.map_err(|_| bad("TLS cannot be set up"))?.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Head and body of an answer; no body where it is larger than is taken, or did not come whole.
-type Answered = (hyper::http::response::Parts, Option<Vec<u8>>);
-
-/// Sends it and takes the whole answer. `lost`: what to say when the connection ends while it may have happened.
-async fn answer(
-    stream: Box<dyn Stream>,
-    request: hyper::Request<Full<Bytes>>,
-    lost: &impl Fn(&str) -> Report,
-) -> Result<Answered, Report> {
-    let mut settings = http1::Builder::new();
-    settings.max_buf_size(64 * 1024).http09_responses(false).allow_spaces_after_header_name_in_responses(false);
-    let (mut sender, connection) =
-        settings.handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error.to_string()))?;
-    let connection = tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|error| lost(&error.to_string()))?;
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, RESULT_BYTES_MAX).collect().await;
-    connection.abort();
-    // It has answered: it happened, also where the rest of the answer does not fit or come.
-    Ok((head, body.ok().map(|body| body.to_bytes().to_vec())))
 }
 
 /// The answer as one row. A body that is no text comes in Base64; one that was not taken is NULL.

@@ -16,6 +16,7 @@ mod mariadb;
 mod mcp;
 mod openapi;
 mod postgresql;
+mod rotate;
 mod secret;
 mod sqlite;
 mod sqlite_catalog;
@@ -23,5 +24,5 @@ mod sqlite_image;
 mod sqlite_lock;
 
 pub use broker::main as broker;
-pub use child::{Commit, Ready, main, perform, perform_with};
+pub use child::{Commit, Ready, Requests, main, perform, perform_with};
 pub use confine::{Confinement, probe};

@@ -99,7 +99,7 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
         _ => imap::perform(&account, &secret, &request, job, limit, &mut announce).await?,
     };
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None })
+    Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None, stays: false })
 }
 
 /// Refuses what the signed effect or the registration does not name.

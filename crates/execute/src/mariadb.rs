@@ -20,7 +20,7 @@ use sqlx::{
     AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, Statement as _, ValueRef as _,
 };
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
-use wire::target::{Address, Rights};
+use wire::target::{Address, Registration, Rights};
 
 use crate::child::{Commit, Way, drifted, failed};
 use image::{Changed, Reader};
@@ -28,6 +28,26 @@ use mint::Minted;
 use session::{literal, login, map, not_ours, quote, run, strings};
 
 pub(crate) use catalog::read as read_catalog;
+
+/// Whether the login opens with this password.
+pub(crate) async fn opens(target: &Registration, password: &[u8]) -> Result<(), Report> {
+    let Address::Mariadb { login, .. } = &target.address else { return Err(not_ours()) };
+    session::open(target, login, password).await.map(|_| ())
+}
+
+/// Gives the login a new password, and sees that it opens with it; if not, it keeps the one it had.
+pub(crate) async fn rotate(target: &Registration, old: &[u8], new: &[u8]) -> Result<(), Report> {
+    let Address::Mariadb { login, .. } = &target.address else { return Err(not_ours()) };
+    let mut db = session::open(target, login, old).await?;
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| failed(FailCode::BadOrder, "the password is no text"));
+    let change = |password: &str| format!("SET PASSWORD = '{}'", mint::stored(password));
+    session::run(&mut db, &change(text(new)?)).await?;
+    if let Err(report) = opens(target, new).await {
+        session::run(&mut db, &change(text(old)?)).await?;
+        return Err(report);
+    }
+    Ok(())
+}
 
 /// Runs the job with the registered login's rights, or as a user minted for it.
 pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut Commit<'_>) -> Result<Report, Report> {
@@ -78,7 +98,7 @@ async fn attempt(
         }
         let (affected, result) = collect(db, job, &sql.text).await?;
         let _ = run(db, "COMMIT").await;
-        return Ok(Report::Done { affected, result, elapsed_ms: elapsed(began), undo: None });
+        return Ok(Report::Done { affected, result, elapsed_ms: elapsed(began), undo: None, stays: false });
     }
     let of = if matches!(way, Way::Trial { .. }) { count_of_written(db, job).await } else { None };
     run(db, if read_only { "START TRANSACTION READ ONLY" } else { "START TRANSACTION READ WRITE" }).await?;
@@ -103,7 +123,7 @@ async fn attempt(
     };
     if read_only {
         run(db, "ROLLBACK").await?;
-        return Ok(Report::Done { affected: 0, result, elapsed_ms: elapsed(began), undo: None });
+        return Ok(Report::Done { affected: 0, result, elapsed_ms: elapsed(began), undo: None, stays: false });
     }
     if changed > ceiling {
         let _ = run(db, "ROLLBACK").await;
@@ -119,7 +139,7 @@ async fn attempt(
         return Err(failed(FailCode::Withdrawn, "the guard said no at the last moment; rolled back"));
     }
     match run(db, "COMMIT").await {
-        Ok(()) => Ok(Report::Done { affected: changed, result, elapsed_ms, undo }),
+        Ok(()) => Ok(Report::Done { affected: changed, result, elapsed_ms, undo, stays: false }),
         // The connection broke while committing, or the server refused; it keeps no record to ask.
         Err(Report::Failed { detail, .. }) => Err(failed(FailCode::OutcomeUnknown, &detail)),
         Err(other) => Err(other),

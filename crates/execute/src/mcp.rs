@@ -239,7 +239,7 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
     let answer = done.await;
     server.part().await;
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Report::Done { affected: 0, result: result(name, &answer?, job, &secret), elapsed_ms, undo: None })
+    Ok(Report::Done { affected: 0, result: result(name, &answer?, job, &secret), elapsed_ms, undo: None, stays: false })
 }
 
 /// One row for each piece of what the tool gave.

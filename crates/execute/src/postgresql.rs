@@ -33,6 +33,26 @@ pub(crate) use ready::{Leftover, Ready, perform};
 /// Names the transaction: its start, which stands still inside it, and its id if it has one.
 const OURS: &str = "SELECT pg_catalog.transaction_timestamp()::text || ' ' || coalesce(pg_catalog.pg_current_xact_id_if_assigned()::text, '')";
 
+/// Whether the login opens with this password.
+pub(crate) async fn opens(target: &Registration, password: &[u8]) -> Result<(), Report> {
+    let Address::Postgresql { login, .. } = &target.address else { return Err(session::not_ours()) };
+    session::open(target, login, password).await.map(|_| ())
+}
+
+/// Gives the login a new password, and sees that it opens with it; if not, it keeps the one it had.
+pub(crate) async fn rotate(target: &Registration, old: &[u8], new: &[u8]) -> Result<(), Report> {
+    let Address::Postgresql { login, .. } = &target.address else { return Err(session::not_ours()) };
+    let mut db = session::open(target, login, old).await?;
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| failed(FailCode::BadOrder, "the password is no text"));
+    let change = |password: &str| format!("ALTER ROLE CURRENT_USER PASSWORD {}", literal(&mint::scram(password)));
+    run(&mut db, &change(text(new)?)).await?;
+    if let Err(report) = opens(target, new).await {
+        run(&mut db, &change(text(old)?)).await?;
+        return Err(report);
+    }
+    Ok(())
+}
+
 /// Each order is one connection or two, so one thread is enough.
 fn runtime() -> Result<Runtime, Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -130,7 +150,7 @@ async fn attempt(
     };
     if read_only {
         run(db, "ROLLBACK").await?;
-        return Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None });
+        return Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None, stays: false });
     }
     if changed > ceiling {
         let _ = run(db, "ROLLBACK").await;
@@ -150,7 +170,7 @@ async fn attempt(
                 Some(before) => put_back(before, reader, job).await,
                 None => None,
             };
-            Ok(Report::Done { affected: changed, result, elapsed_ms, undo })
+            Ok(Report::Done { affected: changed, result, elapsed_ms, undo, stays: false })
         }
         // The server refused to commit (a deferred constraint): it says so and rolled back.
         Err(sqlx::Error::Database(error)) => Err(map(&sqlx::Error::Database(error))),

@@ -1,5 +1,6 @@
 //! A credential in what comes back from whoever was shown it.
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use wire::order::{FailCode, Report};
@@ -12,14 +13,15 @@ const CREDENTIAL_LEAST: usize = 6;
 /// The credential, and the forms in which it could come back.
 pub(crate) struct Secret {
     pub(crate) value: Option<String>,
-    forms: Vec<String>,
+    /// None: no form is long enough to be looked for.
+    forms: Option<AhoCorasick>,
 }
 
 impl Secret {
     /// Refuses a credential that cannot stand in a header.
     pub(crate) fn of(credential: &[u8]) -> Result<Self, Report> {
         if credential.is_empty() {
-            return Ok(Self { value: None, forms: Vec::new() });
+            return Ok(Self { value: None, forms: None });
         }
         let plain = credential.iter().all(|b| (b' '..=b'~').contains(b));
         let value = std::str::from_utf8(credential).ok().filter(|_| plain).map(str::to_owned);
@@ -63,17 +65,35 @@ impl Secret {
             forms.push(serde_json::to_string(&value).unwrap_or_default().trim_matches('"').to_owned());
             forms.push(value.clone());
             forms.retain(|form| form.len() >= CREDENTIAL_LEAST);
-            // The longest first, so that no part of one is left of another.
-            forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-            forms.dedup();
         }
-        Ok(Self { value: Some(value), forms })
+        if forms.is_empty() {
+            return Ok(Self { value: Some(value), forms: None });
+        }
+        // Of two that begin at one place the longer, so that no part of one is left of another.
+        let forms = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms);
+        let forms = forms.map_err(|_| failed(FailCode::LoginRefused, "the credential is too long to be looked for"))?;
+        Ok(Self { value: Some(value), forms: Some(forms) })
+    }
+
+    /// Whether it is this credential. Both are this process's own, so time tells nobody anything.
+    pub(crate) fn is(&self, credential: &[u8]) -> bool {
+        self.value.as_deref().unwrap_or_default().as_bytes() == credential
     }
 
     /// The text without the credential in any of its forms.
     pub(crate) fn out_of(&self, text: &str) -> String {
-        let found = self.forms.iter().filter(|form| text.contains(form.as_str()));
-        found.fold(text.to_owned(), |text, form| text.replace(form.as_str(), "[credential]"))
+        let replaced = self.forms.as_ref().filter(|forms| forms.is_match(text));
+        replaced.map_or_else(
+            || text.to_owned(),
+            |forms| {
+                let mut out = String::with_capacity(text.len());
+                forms.replace_all_with(text, &mut out, |_, _, out| {
+                    out.push_str("[credential]");
+                    true
+                });
+                out
+            },
+        )
     }
 }
 

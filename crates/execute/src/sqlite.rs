@@ -75,7 +75,7 @@ pub(crate) fn run(path: &str, job: &Job, way: Way, commit: &mut Commit<'_>) -> R
     if read_only {
         let elapsed_ms = elapsed();
         let _ = db.execute_batch("ROLLBACK");
-        return Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None });
+        return Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None, stays: false });
     }
     let elapsed_ms = elapsed();
     if !commit(affected, None) {
@@ -85,7 +85,7 @@ pub(crate) fn run(path: &str, job: &Job, way: Way, commit: &mut Commit<'_>) -> R
     // The time limit was for the statement; a commit that has begun is let finish.
     let _ = db.progress_handler(0, None::<fn() -> bool>);
     match db.execute_batch("COMMIT") {
-        Ok(()) => Ok(Report::Done { affected, result, elapsed_ms, undo: listener.undo() }),
+        Ok(()) => Ok(Report::Done { affected, result, elapsed_ms, undo: listener.undo(), stays: false }),
         Err(error) if db.execute_batch("ROLLBACK").is_ok() => Err(map(&error, None)),
         Err(error) => Err(failed(FailCode::OutcomeUnknown, &error.to_string())),
     }

@@ -44,12 +44,19 @@ pub(crate) fn read(reference: &serde_json::Value) -> Result<Broker, String> {
 /// A credential for one order. What was lent with it is taken back when it is dropped.
 pub(crate) struct Lent {
     pub(crate) credential: Credential,
+    /// It is the same the next time: it comes from the vault itself.
+    pub(crate) lasts: bool,
     /// The secret that was used up by asking, as it is now.
     pub(crate) replaced: Option<SecretInfo>,
     lease: Option<Lease>,
 }
 
 impl Lent {
+    /// One that the vault holds itself.
+    pub(crate) fn kept(credential: Credential) -> Self {
+        Self { lasts: true, ..credential.into() }
+    }
+
     /// The server's name of the lease, for the log.
     pub(crate) fn lease(&self) -> Option<&str> {
         self.lease.as_ref().map(|lease| lease.id.as_str())
@@ -58,7 +65,7 @@ impl Lent {
 
 impl From<Credential> for Lent {
     fn from(credential: Credential) -> Self {
-        Self { credential, replaced: None, lease: None }
+        Self { credential, lasts: false, replaced: None, lease: None }
     }
 }
 
@@ -191,7 +198,7 @@ impl Brokers {
                 }
                 let lease = lease.zip(written.take());
                 let lease = lease.map(|(id, written)| Lease { id, child: None, written, brokers: self.clone() });
-                Ok(Some(Lent { credential, replaced: info, lease }))
+                Ok(Some(Lent { credential, lasts: false, replaced: info, lease }))
             }
             Told::Failed { detail } => Err(format!("the credential's server: {}", artifact::visible(&detail))),
             Told::Announced { .. } | Told::Given { .. } | Told::Returned {} => {

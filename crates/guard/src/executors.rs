@@ -161,14 +161,15 @@ impl Executors {
         Self { config, state }
     }
 
-    /// Has one child do `order` with `credential`. `prepared` is asked whether the target may commit, at most once.
+    /// Has one child do `order` with `credential`; `lasts`: the credential is the same the next time, so that a child which stays
+    /// connected may be used again. `prepared` is asked whether the target may commit, at most once.
     ///
     /// `limit` bounds the whole order. A child that is late is killed; if `prepared` had answered yes by then, the outcome
     /// is unknown, otherwise nothing was committed, since the child commits only after that answer.
     pub(crate) fn run(
         &self,
         order: &Order,
-        credential: Option<&Credential>,
+        (credential, lasts): (Option<&Credential>, bool),
         limit: Duration,
         prepared: &mut dyn FnMut(u64, Option<&str>) -> bool,
     ) -> Result<Report, ExecutorError> {
@@ -192,8 +193,12 @@ impl Executors {
                     if matches!(order, Order::Run { .. }) && !matches!(report, Report::Failed { .. }) {
                         self.prepare(order.target(), credential);
                     }
-                    if matches!(&order.target().address, Address::Postgresql { rights: Rights::Minted, .. }) {
-                        child.part(slot);
+                    match &order.target().address {
+                        Address::Postgresql { rights: Rights::Minted, .. } => child.part(slot),
+                        Address::Http { .. } if lasts && matches!(report, Report::Done { stays: true, .. }) => {
+                            self.keep(order.target(), child);
+                        }
+                        _ => {}
                     }
                     return Ok(report);
                 }
@@ -250,14 +255,24 @@ impl Executors {
         }
         let Some(mut child) = pool.idle.pop_front() else { return };
         if send(&mut child, &Order::Prepare { target: target.clone() }, credential).is_ok() {
-            if pool.prepared.len() >= self.config.prepared {
-                let mut oldest = true;
-                pool.drop_prepared(|_| std::mem::take(&mut oldest));
-            }
-            pool.prepared.push_back(Prepared { target: target.clone(), child, until: Instant::now() + PREPARED });
+            drop(pool);
+            self.keep(target, child);
         }
-        drop(pool);
         self.state.wanted.notify_one();
+    }
+
+    /// Keeps a child that is connected to a target.
+    fn keep(&self, target: &Registration, child: Waiting) {
+        let mut pool = lock(&self.state.pool);
+        pool.drop_prepared(|p| p.until <= Instant::now());
+        if pool.closed || self.config.prepared == 0 {
+            return;
+        }
+        if pool.prepared.len() >= self.config.prepared {
+            let mut oldest = true;
+            pool.drop_prepared(|_| std::mem::take(&mut oldest));
+        }
+        pool.prepared.push_back(Prepared { target: target.clone(), child, until: Instant::now() + PREPARED });
     }
 
     /// Ends what is connected ahead with a credential that is another one now.

@@ -69,7 +69,7 @@ pub struct Guard {
     pub(crate) executors: Executors,
     pub(crate) grants: RwLock<Grants>,
     pub(crate) floor: Floor,
-    vault: Arc<Mutex<Vault>>,
+    pub(crate) vault: Arc<Mutex<Vault>>,
     brokers: Brokers,
     root: Ed25519KeyPair,
     enrollment: Digest,
@@ -205,7 +205,7 @@ impl Guard {
         let Some(name) = &target.credential else { return Ok(None) };
         let found = self.vault.lock().unwrap_or_else(PoisonError::into_inner).credential(name);
         match found {
-            Ok(Some(Found::Here(credential))) => Ok(Some(credential.into())),
+            Ok(Some(Found::Here(credential))) => Ok(Some(Lent::kept(credential))),
             Ok(Some(Found::At(Source::Broker { broker }))) => {
                 let mut lent = self.brokers.fetch(&broker::read(&broker)?)?;
                 if let Some(info) = lent.replaced.take() {
@@ -471,7 +471,7 @@ impl Guard {
     }
 
     /// Logs what was stored, and from where it comes.
-    fn stored(&self, info: Result<SecretInfo, VaultError>, from: Option<&str>) -> Result<Answer, Refusal> {
+    pub(crate) fn stored(&self, info: Result<SecretInfo, VaultError>, from: Option<&str>) -> Result<Answer, Refusal> {
         let info = info.map_err(|error| refused(Refused::Malformed, error.to_string()))?;
         self.executors.forget(&info.name);
         let mut stored = entry(EventKind::SecretStored);
@@ -562,9 +562,13 @@ impl Answerer for Guard {
             Request::Export { folder } if door == Door::Operator => self.export(&folder),
             Request::StoreSecret { name, value } if door == Door::Operator => self.store_secret(&name, &value.0),
             Request::ReferSecret { name, source } if door == Door::Operator => self.refer_secret(&name, &source),
-            Request::Export { .. } | Request::StoreSecret { .. } | Request::ReferSecret { .. } => {
-                Err(refused(Refused::NotPermitted, "this is for the operator's socket only"))
-            }
+            Request::RotateSecret { target } if door == Door::Operator => self.rotate(&target),
+            Request::Secrets {} if door == Door::Operator => Ok(self.secrets()),
+            Request::Export { .. }
+            | Request::StoreSecret { .. }
+            | Request::ReferSecret { .. }
+            | Request::RotateSecret { .. }
+            | Request::Secrets {} => Err(refused(Refused::NotPermitted, "this is for the operator's socket only")),
         };
         result.unwrap_or_else(Answer::from)
     }

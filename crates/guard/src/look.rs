@@ -69,8 +69,12 @@ impl Guard {
 
     pub(crate) fn look(&self, target: &Registration, order: &Order) -> Result<Report, Refusal> {
         let credential = self.credential(target).map_err(|detail| refused(Refused::TargetFailed, detail))?;
-        let report =
-            self.executors.run(order, credential.as_ref().map(|lent| &lent.credential), LOOK_LIMIT, &mut |_, _| false);
+        let report = self.executors.run(
+            order,
+            (credential.as_ref().map(|lent| &lent.credential), false),
+            LOOK_LIMIT,
+            &mut |_, _| false,
+        );
         match report {
             Ok(Report::Failed { code: FailCode::Drifted, detail }) => Err(refused(Refused::Drifted, detail)),
             Ok(Report::Failed { code, detail }) => Err(refused(Refused::TargetFailed, format!("{code:?}: {detail}"))),

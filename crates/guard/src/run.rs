@@ -269,7 +269,8 @@ impl Guard {
         let order = Order::Run { job, ceiling_rows };
         let mut told_to_commit = false;
         let secret = credential.as_ref().map(|lent| &lent.credential);
-        let report = self.executors.run(&order, secret, limit, &mut |affected, transaction| {
+        let lasts = credential.as_ref().is_none_or(|lent| lent.lasts);
+        let report = self.executors.run(&order, (secret, lasts), limit, &mut |affected, transaction| {
             // Here the target holds the change open. A stop pressed meanwhile, or more rows than signed, and it rolls back.
             let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
             let stopped = grants.is_stopped(&[people.as_str()], Some(task_id), &target_name, Some(proposal));
@@ -288,7 +289,7 @@ impl Guard {
             told_to_commit
         });
         match report {
-            Ok(Report::Done { affected, result, elapsed_ms, undo }) => {
+            Ok(Report::Done { affected, result, elapsed_ms, undo, stays: _ }) => {
                 let returned = result.total_rows;
                 let Ok(json) = canonical::to_vec(&result) else {
                     return self.settle(
@@ -469,7 +470,7 @@ impl Guard {
         let credential = self.credential(&target).ok().flatten();
         let order = Order::Resolve { target, transaction };
         let secret = credential.as_ref().map(|lent| &lent.credential);
-        let report = self.executors.run(&order, secret, SLACK, &mut |_, _| false);
+        let report = self.executors.run(&order, (secret, false), SLACK, &mut |_, _| false);
         match report {
             Ok(Report::Resolved { status: Some(status) }) if status == "committed" => {
                 let affected = committing.and_then(|e| e.facts.get("affected")?.parse().ok()).unwrap_or(0);

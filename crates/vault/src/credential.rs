@@ -30,6 +30,12 @@ impl Credential {
         Ok(Self(bytes))
     }
 
+    /// Both in one, for a child that replaces the first by the second: four bytes of big-endian length of the first, then both.
+    pub fn followed_by(&self, next: &Self) -> io::Result<Self> {
+        let length = u32::try_from(self.0.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(Self(Zeroizing::new([&length.to_be_bytes()[..], &self.0, &next.0].concat())))
+    }
+
     /// Writes the frame an executor reads: four bytes of big-endian length, then the bytes.
     pub fn write_to(&self, pipe: &mut impl Write) -> io::Result<()> {
         let length = u32::try_from(self.0.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;

@@ -17,6 +17,8 @@ use crate::source;
 
 /// Largest vault file in bytes.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
+/// Longest name of a secret, in bytes.
+const NAME_MAX: usize = 100;
 /// Most secrets in one vault.
 const SECRETS_MAX: usize = 1000;
 /// Argon2id memory in KiB, passes, lanes (RFC 9106 section 4, second recommended option).
@@ -127,6 +129,8 @@ pub struct Vault {
 
 /// Names of the guard's own keys start like this.
 const OWN: &str = "guard/";
+/// Secrets that are to replace another start like this; they are the guard's own too.
+const NEXT: &str = "guard/next/";
 
 const CHECK: &[u8] = b"wetink vault v1";
 
@@ -236,7 +240,7 @@ impl Vault {
     /// Stores a secret, durable on return. An existing one of that name gets a new version.
     pub fn put(&mut self, name: &str, value: &[u8], now: Timestamp) -> Result<SecretInfo, VaultError> {
         // INVARIANT (I4): the guard's own keys cannot be replaced under a target's name, nor handed to an executor.
-        if name.starts_with(OWN) {
+        if name.starts_with(OWN) || name.len() > NAME_MAX {
             return Err(VaultError::Limit);
         }
         self.store(name, value, false, now)
@@ -244,7 +248,7 @@ impl Vault {
 
     /// Stores where a secret is, durable on return. What was stored under that name is gone.
     pub fn refer(&mut self, name: &str, to: &source::Source, now: Timestamp) -> Result<SecretInfo, VaultError> {
-        if name.starts_with(OWN) {
+        if name.starts_with(OWN) || name.len() > NAME_MAX {
             return Err(VaultError::Limit);
         }
         let value = serde_json::to_vec(to).map_err(|_| VaultError::Crypto)?;
@@ -253,7 +257,7 @@ impl Vault {
 
     fn store(&mut self, name: &str, value: &[u8], refers: bool, now: Timestamp) -> Result<SecretInfo, VaultError> {
         let name_ok = !name.is_empty()
-            && name.len() <= 100
+            && name.len() <= NEXT.len() + NAME_MAX
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
         let old = self.disk.secrets.get(name).cloned();
         if !name_ok
@@ -279,6 +283,27 @@ impl Vault {
             return Err(error);
         }
         Ok(SecretInfo { name: name.to_owned(), version, stored_at: now, refers })
+    }
+
+    /// What is to replace a secret: made at random, durable on return, and the same until it is [`promote`](Self::promote)d.
+    pub fn successor(&mut self, name: &str, now: Timestamp) -> Result<Credential, VaultError> {
+        let next = format!("{NEXT}{name}");
+        if !self.disk.secrets.contains_key(&next) {
+            let fresh = random_key().ok_or(VaultError::Crypto)?;
+            self.store(&next, hex(&fresh[..]).as_bytes(), false, now)?;
+        }
+        self.value(&next)?.map(Credential::new).ok_or(VaultError::Crypto)
+    }
+
+    /// The successor takes the secret's place, durable on return.
+    pub fn promote(&mut self, name: &str, now: Timestamp) -> Result<SecretInfo, VaultError> {
+        let next = format!("{NEXT}{name}");
+        let value = self.value(&next)?.ok_or(VaultError::Limit)?;
+        let info = self.store(name, &value, false, now)?;
+        // If we crash before this, it is promoted once more, which changes nothing.
+        self.disk.secrets.remove(&next);
+        self.save()?;
+        Ok(info)
     }
 
     /// The credential of that name, or where it is.

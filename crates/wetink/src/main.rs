@@ -385,6 +385,17 @@ enum SecretCommand {
         /// Its name.
         name: String,
     },
+    /// The secrets of the vault: names, versions, ages, who uses them; never values.
+    List {
+        /// Only those that are older, in days; there is an error if there are any.
+        #[arg(long)]
+        older_than: Option<u32>,
+    },
+    /// Give the login of a PostgreSQL or MariaDB target a new password, made at random.
+    Rotate {
+        /// The target.
+        target: String,
+    },
     /// Store where a credential is; the guard fetches it each time it is used.
     Refer {
         /// Its name.
@@ -540,6 +551,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Policy(PolicyCommand::Replay { file }) => policy::replay(&terminal, &file).await,
         Command::Policy(PolicyCommand::Apply { file }) => policy::apply(&terminal, &file).await,
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
+        Command::Secret(SecretCommand::List { older_than }) => roles::secret_list(&terminal, &home, older_than),
+        Command::Secret(SecretCommand::Rotate { target }) => roles::secret_rotate(&terminal, &home, &target),
         Command::Secret(SecretCommand::Refer { name, at }) => roles::secret_refer(&terminal, &home, &name, at),
         Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
         Command::Drill { pass } => drill::run(&terminal, &home, &agents_server, pass).await,

@@ -190,49 +190,20 @@ fn what_was_lent_is_taken_back_whatever_is_killed() {
         std::thread::sleep(Duration::from_millis(round * 10));
         match round % 3 {
             // The child that holds the lease, the guard with all its children at once, the whole gateway by its supervisor.
-            0 => kill(&machine, "broker"),
+            0 => machine.kill("broker"),
             1 => {
-                kill(&machine, "guard");
+                machine.kill("guard");
                 machine = Machine::start_in(machine.killed(), WETINK);
                 pass = machine.pass_of("goods");
             }
             _ => {
-                kill(&machine, "broker");
+                machine.kill("broker");
                 machine = Machine::start_in(machine.killed(), WETINK);
                 pass = machine.pass_of("goods");
             }
         }
         holder.join().unwrap();
         all_is_back(&machine, &server);
-    }
-}
-
-/// kill -9 of this machine's processes of that role.
-fn kill(machine: &Machine, role: &str) {
-    let home = machine.path("home");
-    let of = |pid: &str, what: &str| std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
-    let mut guards = Vec::new();
-    let pids: Vec<String> = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
-        .filter(|name| name.bytes().all(|b| b.is_ascii_digit()))
-        .collect();
-    for pid in &pids {
-        let line = String::from_utf8_lossy(&of(pid, "cmdline")).into_owned();
-        if line.contains("\0guard\0") && line.contains(home.to_str().unwrap()) {
-            guards.push(pid.clone());
-        }
-    }
-    let parent = |pid: &str| {
-        let status = String::from_utf8_lossy(&of(pid, "status")).into_owned();
-        status.lines().find_map(|line| line.strip_prefix("PPid:\t").map(str::to_owned)).unwrap_or_default()
-    };
-    for pid in &pids {
-        let line = String::from_utf8_lossy(&of(pid, "cmdline")).into_owned();
-        let child = line.contains(&format!("\0{role}\0")) && guards.contains(&parent(pid));
-        if (role == "guard" && guards.contains(pid)) || child {
-            let _ = Command::new("kill").args(["-9", pid]).status();
-        }
     }
 }
 

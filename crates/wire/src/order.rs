@@ -48,6 +48,12 @@ pub enum Order {
         /// Most rows it may change; above it the child rolls back and reports [`FailCode::CeilingExceeded`].
         ceiling_rows: u64,
     },
+    /// Give the target's login a new password. The credential is both: four bytes of big-endian length of the one it has, that one, the
+    /// new one. Reports [`Report::Resolved`] with `rotated`.
+    Rotate {
+        /// Where.
+        target: Registration,
+    },
     /// Ask the target what became of a transaction. Reports [`Report::Resolved`].
     Resolve {
         /// Where.
@@ -61,7 +67,10 @@ impl Order {
     /// Where.
     pub fn target(&self) -> &Registration {
         match self {
-            Self::Prepare { target } | Self::Catalog { target } | Self::Resolve { target, .. } => target,
+            Self::Prepare { target }
+            | Self::Catalog { target }
+            | Self::Rotate { target }
+            | Self::Resolve { target, .. } => target,
             Self::Preview { job, .. } | Self::Run { job, .. } => &job.target,
         }
     }
@@ -69,7 +78,10 @@ impl Order {
     /// The same, to be settled.
     pub fn target_mut(&mut self) -> &mut Registration {
         match self {
-            Self::Prepare { target } | Self::Catalog { target } | Self::Resolve { target, .. } => target,
+            Self::Prepare { target }
+            | Self::Catalog { target }
+            | Self::Rotate { target }
+            | Self::Resolve { target, .. } => target,
             Self::Preview { job, .. } | Self::Run { job, .. } => &mut job.target,
         }
     }
@@ -134,6 +146,9 @@ pub enum Report {
         elapsed_ms: u64,
         /// How to put back what it changed, where the old rows could be kept.
         undo: Option<Undo>,
+        /// True: the child is connected still, and takes another order for the same target, without a credential, for a minute.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stays: bool,
     },
     /// What became of a transaction.
     Resolved {

@@ -128,6 +128,14 @@ pub enum Request {
         /// The value. Never logged.
         value: SecretText,
     },
+    /// Give the login of a target a new password, made at random, and keep it. Only on the operator's socket. Answered by
+    /// [`Answer::Done`].
+    RotateSecret {
+        /// The target's name.
+        target: String,
+    },
+    /// Names, versions and ages of the vault's secrets. Only on the operator's socket. Answered by [`Answer::Secrets`].
+    Secrets {},
     /// Store where a credential is fetched from when it is used. Only on the operator's socket. Answered by [`Answer::Done`].
     ReferSecret {
         /// Its name.
@@ -265,6 +273,11 @@ pub enum Answer {
         /// The text.
         text: String,
     },
+    /// What may be known of the vault's secrets.
+    Secrets {
+        /// By name.
+        secrets: Vec<SecretView>,
+    },
     /// Done and durable.
     Done {
         /// Index of the log entry.
@@ -277,6 +290,22 @@ pub enum Answer {
         /// For a person; no secrets.
         detail: String,
     },
+}
+
+/// What may be known of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretView {
+    /// Name.
+    pub name: String,
+    /// Version, from 1.
+    pub version: u32,
+    /// When this version was stored.
+    pub stored_at: Timestamp,
+    /// True if the vault holds only where it is.
+    pub refers: bool,
+    /// Targets that use it.
+    pub targets: Vec<String>,
 }
 
 /// One entry as logged.

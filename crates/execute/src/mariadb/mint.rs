@@ -38,7 +38,7 @@ fn random() -> String {
 
 /// What the server stores of a password (`mysql_native_password`), so that the password itself stands in no statement and
 /// no log. The hash is old; the password is random and lives as long as the run.
-fn stored(password: &str) -> String {
+pub(super) fn stored(password: &str) -> String {
     use std::fmt::Write as _;
     let once = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
     let twice = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, once.as_ref());

@@ -159,7 +159,7 @@ fn random() -> String {
 /// What the server stores of a password (RFC 5803), so that the password itself stands in no statement and no log. One
 /// iteration: a random password needs no stretching.
 #[allow(clippy::expect_used, reason = "without randomness no secret can be made")]
-fn scram(password: &str) -> String {
+pub(super) fn scram(password: &str) -> String {
     let mut salt = [0; 16];
     rand::fill(&mut salt).expect("the system's random source answers");
     let mut salted = Zeroizing::new([0; 32]);

@@ -354,7 +354,7 @@ pub(crate) async fn run_here(
     let order = Order::Run { job, ceiling_rows: parsed.ceiling_rows };
     let report =
         tokio::task::spawn_blocking(move || execute::perform(&order, password.as_bytes(), &mut |_, _| true)).await?;
-    let Report::Done { affected, result, elapsed_ms, undo } = report else {
+    let Report::Done { affected, result, elapsed_ms, undo, .. } = report else {
         let Report::Failed { code, detail } = report else {
             return Err(Failure::of(Exit::Error, "the executor answered out of turn"));
         };

@@ -13,7 +13,7 @@ use clap::Args;
 use desk::DeskConfig;
 use guard::{Door, ExecutorConfig, Floor, Guard, GuardConfig, KeySource};
 use wire::frame::{self, MAX_SOCKET_FRAME};
-use wire::socket::{Answer, Request, SecretText};
+use wire::socket::{Answer, Request, SecretText, SecretView};
 
 use crate::commands::agent::Pass;
 use crate::exit::{Exit, Failure};
@@ -211,6 +211,54 @@ pub(crate) fn secret_refer(terminal: &Terminal, home: &Home, name: &str, at: Whe
     };
     ask_guard(home, &Request::ReferSecret { name: name.to_owned(), source: source.to_string() })?;
     terminal.print(&serde_json::json!({ "stored": name }), || format!("{name} is fetched each time it is used"))
+}
+
+/// What is known of the vault's secrets. With `older_than`, there being any is an error, so that a timer can tell somebody.
+pub(crate) fn secret_list(terminal: &Terminal, home: &Home, older_than: Option<u32>) -> Result<()> {
+    let Answer::Secrets { mut secrets } = ask_guard(home, &Request::Secrets {})? else {
+        return Err(Failure::of(Exit::Error, "the guard answered out of turn"));
+    };
+    let now = artifact::Timestamp::now();
+    let days = |secret: &SecretView| now.millis_since(secret.stored_at) / 86_400_000;
+    if let Some(limit) = older_than {
+        secrets.retain(|secret| !secret.refers && days(secret) >= u64::from(limit));
+    }
+    terminal.print(&secrets, || {
+        let line = |secret: &SecretView| {
+            let place = if secret.refers { "fetched" } else { "vault" };
+            let used = if secret.targets.is_empty() { "nobody".to_owned() } else { secret.targets.join(", ") };
+            let name = artifact::visible(&secret.name);
+            format!(
+                "{name:<24} v{:<4} {place:<8} {:>4} days  used by {}\n",
+                secret.version,
+                days(secret),
+                artifact::visible(&used)
+            )
+        };
+        if secrets.is_empty() {
+            "none".to_owned()
+        } else {
+            secrets.iter().map(line).collect::<String>().trim_end().to_owned()
+        }
+    })?;
+    match older_than {
+        Some(limit) if !secrets.is_empty() => Err(Failure::of(
+            Exit::Error,
+            format!(
+                "{} secrets are {limit} days old or older; `wetink secret rotate TARGET` changes passwords of databases",
+                secrets.len()
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A new password for a target's login.
+pub(crate) fn secret_rotate(terminal: &Terminal, home: &Home, target: &str) -> Result<()> {
+    ask_guard(home, &Request::RotateSecret { target: target.to_owned() })?;
+    terminal.print(&serde_json::json!({ "rotated": target }), || {
+        format!("the login of {} has a new password, which is in the vault", artifact::visible(target))
+    })
 }
 
 /// The guard's own view, on its own socket.

@@ -66,6 +66,31 @@ impl Machine {
         self.folder
     }
 
+    /// kill -9 of the guard, or of its children of that role.
+    pub fn kill(&self, role: &str) {
+        let home = self.path("home");
+        let of = |pid: &str, what: &str| {
+            String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default()).into_owned()
+        };
+        let names =
+            std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        let pids: Vec<String> = names.filter(|name| name.bytes().all(|b| b.is_ascii_digit())).collect();
+        let is_ours = |pid: &String| {
+            let line = of(pid, "cmdline");
+            line.contains("\0guard\0") && line.contains(home.to_str().unwrap())
+        };
+        let guards: Vec<String> = pids.iter().filter(|pid| is_ours(pid)).cloned().collect();
+        for pid in &pids {
+            let status = of(pid, "status");
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap_or_default();
+            let child =
+                of(pid, "cmdline").contains(&format!("\0{role}\0")) && guards.iter().any(|guard| guard == parent);
+            if (role == "guard" && guards.contains(pid)) || child {
+                let _ = Command::new("kill").args(["-9", pid]).status();
+            }
+        }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.0.join(name)
     }
