@@ -128,6 +128,11 @@ fn a_request_is_understood_signed_and_sent_once() {
 }
 
 #[test]
+fn a_mail_is_shown_canceled_in_the_outbox_and_sent() {
+    Place::new().play(&["mail"]);
+}
+
+#[test]
 fn several_are_read_ticked_and_signed_at_once() {
     let place = Place::new();
     place.play(&["together"]);
