@@ -60,6 +60,12 @@ impl OneRow {
     }
 }
 
+/// What an entry made durable takes in this folder, in the middle.
+pub(crate) fn sync_p50(folder: &Path) -> Result<f64> {
+    let mut raw = RawLog::create(&folder.join("raw.log"))?;
+    Ok(timed(WATCH, || raw.append(1))?.percentile(0.5))
+}
+
 /// Measures them all. Rows about the disk take their own floor again, in turns: it may be another one a minute later.
 pub(crate) fn rows(folder: &Path, table: &mut Table) -> Result<()> {
     let mut raw = RawLog::create(&folder.join("raw.log"))?;

@@ -23,8 +23,8 @@ use crate::table::{Goal, Table, rate, time};
 const CALLERS: usize = 32;
 const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 3;
-const KEY: &str = "key-of-the-bench-4eC39HqLyjWDarj";
-const PATH: &str = "/v1/charges/ch_1";
+pub(crate) const KEY: &str = "key-of-the-bench-4eC39HqLyjWDarj";
+pub(crate) const PATH: &str = "/v1/charges/ch_1";
 const BODY: &str =
     "{\"id\":\"ch_1\",\"amount\":4990,\"currency\":\"eur\",\"status\":\"succeeded\",\"customer\":\"cus_1\"}";
 /// What one way to a service far away takes.
@@ -44,7 +44,7 @@ fn head(reader: &mut BufReader<TcpStream>, into: &mut String) -> bool {
 }
 
 /// A service that answers who brings the key. Connections and requests are counted.
-fn service() -> Result<(u16, Arc<AtomicU64>)> {
+pub(crate) fn service() -> Result<(u16, Arc<AtomicU64>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     let connections = Arc::new(AtomicU64::new(0));
@@ -72,8 +72,9 @@ fn service() -> Result<(u16, Arc<AtomicU64>)> {
     Ok((port, connections))
 }
 
-fn order(port: u16) -> Result<Order> {
-    let target = Registration {
+/// The service as it is registered.
+pub(crate) fn target(port: u16) -> Registration {
+    Registration {
         name: "api".into(),
         address: Address::Http {
             origin: format!("http://127.0.0.1:{port}"),
@@ -86,12 +87,16 @@ fn order(port: u16) -> Result<Order> {
         },
         environment: "bench".into(),
         run_as: "the gateway".into(),
-        credential: None,
+        credential: Some("api".into()),
         statement_timeout_ms: 5_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
         approvals: Approvals::default(),
-    };
+    }
+}
+
+fn order(port: u16) -> Result<Order> {
+    let target = target(port);
     let text = format!("GET {PATH}");
     let artifact = Artifact::new(Kind::Http, text.clone().into_bytes())?;
     let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
@@ -127,7 +132,7 @@ fn ours(upstream: u16) -> Result<u16> {
 }
 
 /// Another program, which ends with this.
-struct Peer(Child, PathBuf);
+pub(crate) struct Peer(Child, PathBuf);
 
 impl Drop for Peer {
     fn drop(&mut self) {
@@ -159,7 +164,7 @@ fn up(child: Child, folder: PathBuf, port: u16) -> Result<Peer> {
 }
 
 /// nginx as a plain proxy that sets the header, with connections to the service that stay.
-fn nginx(upstream: u16) -> Result<Option<(Peer, u16)>> {
+pub(crate) fn nginx(upstream: u16) -> Result<Option<(Peer, u16)>> {
     let Some(program) = on_path("nginx").or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|p| p.is_file()))
     else {
         return Ok(None);
@@ -200,7 +205,7 @@ fn mitmproxy(upstream: u16) -> Result<Option<(Peer, u16)>> {
 }
 
 /// Good answers a second to all callers.
-fn load(port: u16) -> Result<f64> {
+pub(crate) fn load(port: u16) -> Result<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let until = Instant::now() + ROUND;
@@ -224,6 +229,18 @@ fn load(port: u16) -> Result<f64> {
         }
         Ok(sum as f64 / ROUND.as_secs_f64())
     })
+}
+
+/// Times of calls in turn, by that many callers.
+pub(crate) async fn calls(port: u16, callers: usize) -> Result<Times> {
+    let mut connection = Connection::open(&format!("http://127.0.0.1:{port}")).await?;
+    let mut times = Times::default();
+    for _ in 0..1_000 * callers {
+        let began = Instant::now();
+        connection.send("GET", PATH, "", b"").await?.good()?;
+        times.add(began.elapsed());
+    }
+    Ok(times)
 }
 
 /// A way to the service that takes its time: for a connection to come about, and each way of each exchange.

@@ -27,6 +27,7 @@ mod runs;
 mod server;
 mod syncs;
 mod table;
+mod through;
 mod verify;
 
 use std::path::PathBuf;
@@ -41,16 +42,17 @@ const USAGE: &str = "usage: cargo xtask bench [--quick|--full] [--peers] [--only
   --quick   default: under four minutes; stores of 100,000 proposals, logs of 1,000,000 entries
   --full    stores of 1,000,000 proposals and longer rounds
   --peers   adds what is found on this machine: a Python with sqlglot or presidio-analyzer, nginx, mitmproxy
-  --only    some of: analysis, detectors, policy, requests, hop, runs, ledger, verify, growth, propose, page, footprint
+  --only    some of: analysis, detectors, policy, requests, hop, through, runs, ledger, verify, growth, propose, page, footprint
   --json    writes the rows to a file as well";
 
 /// Names for `--only`, in the order in which they run.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "analysis",
     "detectors",
     "policy",
     "requests",
     "hop",
+    "through",
     "runs",
     "ledger",
     "verify",
@@ -141,6 +143,9 @@ fn run(plan: &Plan) -> Result<()> {
     }
     if plan.has("hop") {
         hop::rows(&mut table, plan.peers)?;
+    }
+    if plan.has("through") {
+        through::rows(folder.path(), &mut table)?;
     }
     if plan.has("policy") {
         decision::rows(&mut table)?;

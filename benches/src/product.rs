@@ -244,6 +244,30 @@ impl Gateway {
         Ok(Self { home, ada, task: task.task, statement, target: registration.fingerprint() })
     }
 
+    /// A service, its credential, and a task whose reads run by themselves. The guard runs for as long as it takes.
+    pub(crate) fn grant_service(&self, registration: &Registration, key: &str) -> Result<TaskId> {
+        let _guard = start_guard(&self.home)?;
+        let socket = self.home.join("desk.sock");
+        let Answer::Hello { gateway, .. } = ask(&socket, &Request::Hello {})? else { bail!("no hello") };
+        let granted = GrantTarget {
+            gateway,
+            name: registration.name.clone(),
+            registration: registration.fingerprint(),
+            nonce: Nonce::random(),
+            not_after: Timestamp::now().plus_seconds(600),
+        };
+        let attachment = Some(String::from_utf8(artifact::canonical::to_vec(registration)?)?);
+        ask(&socket, &Request::Grant { claim: self.ada.sign(&granted.to_text()?), attachment })?;
+        let value = wire::socket::SecretText(key.to_owned());
+        ask(&self.home.join("operator.sock"), &Request::StoreSecret { name: "api".into(), value })?;
+        let mut task = corpus::task(gateway, registration.fingerprint(), true)?;
+        task.target_name.clone_from(&registration.name);
+        task.may = vec!["call GET /v1/**".parse().map_err(|error| anyhow::anyhow!("scope: {error:?}"))?];
+        task.rows_total = 1_000_000;
+        ask(&socket, &Request::Grant { claim: self.ada.sign(&task.to_text()?), attachment: None })?;
+        Ok(task.task)
+    }
+
     /// Starts guard and desk on it.
     pub(crate) fn start(&self) -> Result<Running> {
         let guard = start_guard(&self.home)?;

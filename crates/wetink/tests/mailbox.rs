@@ -443,6 +443,46 @@ fn mail_goes_only_to_servers_that_prove_their_name() {
 }
 
 #[test]
+fn an_access_token_opens_a_mailbox() {
+    let folder = std::env::temp_dir().join(format!("wetink-mailbox-{}", artifact::RunId::random()));
+    let servers = Servers::start(&folder, &[("MAILBOX_TOKEN", "ya29.token-8fK20PqMzkXEbsk")]);
+    let target = Registration {
+        name: "mail".into(),
+        address: Address::Mail {
+            address: "ada@acme.example".into(),
+            imap: format!("imap://127.0.0.1:{}", servers.first["imap"]),
+            smtp: Some(format!("smtp://127.0.0.1:{}", servers.first["smtp"])),
+            login: "ada".into(),
+            oauth: true,
+            outbox_s: 0,
+            requests: vec!["SEND *".into(), "LIST /**".into()],
+            private: false,
+            ca_file: None,
+        },
+        environment: "test".into(),
+        run_as: "ada@acme.example".into(),
+        credential: None,
+        statement_timeout_ms: 5_000,
+        result_rows_max: 10,
+        labels: BTreeMap::new(),
+        approvals: wire::target::Approvals::default(),
+    };
+    for text in ["SEND /\nto: cy@acme.example\nsubject: x\n\nHi.\n", "LIST /INBOX"] {
+        let artifact = Artifact::new(Kind::Mail, text.as_bytes().to_vec()).unwrap();
+        let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
+        let job =
+            Job { target: target.clone(), kind: Kind::Mail, artifact: text.to_owned(), effect, signer: "Ada".into() };
+        let order = Order::Run { job, ceiling_rows: 0 };
+        let report = perform(&order, b"ya29.token-8fK20PqMzkXEbsk", &mut |_, _| true);
+        assert!(matches!(report, Report::Done { .. }), "{text}: {report:?}");
+        let report = perform(&order, b"ya29.another-77Xq", &mut |_, _| true);
+        let Report::Failed { code: FailCode::LoginRefused, detail } = report else { panic!("{text}: {report:?}") };
+        assert!(!detail.contains("77Xq"), "{detail}");
+    }
+    assert_eq!(servers.sent().len(), 1);
+}
+
+#[test]
 fn a_mail_in_the_outbox_can_be_canceled_and_a_server_that_hangs_up_is_unknown() {
     let scene = Scene::start("4");
     let id = scene.propose("SEND /\nto: cy@acme.example\nsubject: Too soon\n\nOh no.\n").unwrap();

@@ -300,7 +300,7 @@ impl Registration {
     /// Most rows any run may return.
     pub const RESULT_ROWS_LIMIT: u64 = 10_000;
     /// Longest wait of a mail before it is sent, in seconds.
-    pub const OUTBOX_LIMIT_S: u32 = 20;
+    pub const OUTBOX_LIMIT_S: u32 = 15;
     /// Longest statement time-out in milliseconds.
     pub const STATEMENT_TIMEOUT_LIMIT_MS: u64 = 300_000;
 

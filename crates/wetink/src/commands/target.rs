@@ -94,7 +94,7 @@ pub(crate) struct MailAdd {
     /// The credential is an OAuth 2 access token (XOAUTH2), not a password.
     #[arg(long)]
     oauth: bool,
-    /// Seconds that a mail waits before it is sent, at most 20.
+    /// Seconds that a mail waits before it is sent, at most 15.
     #[arg(long, default_value_t = 10)]
     outbox: u32,
 }

@@ -1,6 +1,7 @@
 // A mailbox at a real IMAP server (Dovecot), and a mail server that delivers into it. Prints the ports, then each mail that was taken.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
+import { createServer as createService } from "node:http";
 import { createServer } from "node:net";
 import { createRequire } from "node:module";
 import os from "node:os";
@@ -8,7 +9,7 @@ import { join } from "node:path";
 
 const require = createRequire(join(process.env.WETINK_NPM, "package.json"));
 const { SMTPServer } = require("smtp-server");
-const { MAILBOX_FOLDER: folder, MAILBOX_PASSWORD: password, MAILBOX_KEY: key, MAILBOX_CERTIFICATE: cert } = process.env;
+const { MAILBOX_FOLDER: folder, MAILBOX_PASSWORD: password, MAILBOX_KEY: key, MAILBOX_CERTIFICATE: cert, MAILBOX_TOKEN: token } = process.env;
 const say = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 const free = () => new Promise((resolve) => {
   const probe = createServer().listen(0, "127.0.0.1", () => {
@@ -22,6 +23,16 @@ for (const part of ["", "run", "state", "mail"]) {
   fs.chmodSync(join(folder, part), 0o777);
 }
 const [imap, imaps] = [await free(), await free()];
+// Where Dovecot asks whose an access token is.
+const tokens = createService((request, response) => {
+  const good = new URL(request.url, "http://x").searchParams.get("access_token") === token;
+  response.writeHead(good ? 200 : 401, { "content-type": "application/json" }).end(good ? '{"email":"ada"}' : '{"error":"invalid_token"}');
+});
+if (token) {
+  await new Promise((resolve) => tokens.listen(0, "127.0.0.1", resolve));
+  fs.writeFileSync(join(folder, "oauth2.conf"), `tokeninfo_url = http://127.0.0.1:${tokens.address().port}/tokeninfo?access_token=\nusername_attribute = email\n`);
+}
+const passdb = token ? `driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = ${folder}/oauth2.conf` : `driver = static\n  args = password=${password}`;
 const root = process.getuid() === 0;
 const own = os.userInfo().username;
 const [login, internal] = root ? ["dovenull", "dovecot"] : [own, own];
@@ -38,10 +49,9 @@ default_login_user = ${login}
 default_internal_user = ${internal}
 mail_location = maildir:${folder}/mail/%u
 first_valid_uid = 1
-auth_mechanisms = plain login
+auth_mechanisms = ${token ? "xoauth2 oauthbearer" : "plain login"}
 passdb {
-  driver = static
-  args = password=${password}
+  ${passdb}
 }
 userdb {
   driver = static
@@ -93,8 +103,9 @@ const deliver = (user, text) => {
 const server = new SMTPServer({
   ...(key ? { secure: true, key: fs.readFileSync(key), cert: fs.readFileSync(cert) } : { hideSTARTTLS: true }),
   allowInsecureAuth: true,
+  ...(token ? { authMethods: ["XOAUTH2"] } : {}),
   disableReverseLookup: true,
-  onAuth: (auth, session, done) => done(auth.password === password ? null : new Error(`no: ${auth.password}`), { user: auth.username }),
+  onAuth: (auth, session, done) => done((token ? auth.accessToken === token : auth.password === password) ? null : new Error(`no: ${auth.password}`), { user: auth.username }),
   onRcptTo: (address, session, done) => done(address.address.startsWith("nobody@") ? new Error("no such user") : null),
   onData: (stream, session, done) => {
     const parts = [];
