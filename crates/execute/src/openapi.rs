@@ -1,4 +1,4 @@
-//! What a service's description (OpenAPI 3.0 and 3.1, as JSON) says about its operations, for those who read requests. The service
+//! What a service's description (OpenAPI 3.0 and 3.1, as JSON or YAML) says about its operations, for those who read requests. The service
 //! does not see it, and nothing is held to it but the words on the page.
 
 use std::io::Read as _;
@@ -33,11 +33,16 @@ pub(crate) fn read(path: &str) -> Result<Catalog, Report> {
     if text.len() as u64 > FILE_MAX {
         return Err(bad("is larger than 16 MiB"));
     }
-    let document: Json = serde_json::from_str(&text).map_err(|_| bad("is not JSON; turn YAML into JSON first"))?;
+    let document = document(&text).ok_or_else(|| bad("is neither JSON nor YAML"))?;
     if !document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")) {
         return Err(bad("is not OpenAPI 3"));
     }
     Ok(Catalog { version: "openapi".into(), tools: operations(&document), ..Catalog::default() })
+}
+
+/// JSON, or else YAML within the parser's own bounds on aliases and depth.
+fn document(text: &str) -> Option<Json> {
+    serde_json::from_str(text).ok().or_else(|| serde_saphyr::from_str(text).ok())
 }
 
 fn operations(document: &Json) -> Vec<Tool> {
@@ -164,5 +169,27 @@ mod tests {
         {
             assert_eq!(prefix(&json!({ "servers": [{ "url": server }] })), wanted, "{server}");
         }
+    }
+
+    #[test]
+    fn yaml_says_the_same_and_bombs_say_nothing() {
+        let yaml = "openapi: 3.0.3\npaths:\n  /refunds:\n    post:\n      summary: 'Create a refund'\n      requestBody:\n        required: true\n        content:\n          application/json:\n            schema: &refund\n              type: object\n              required: [amount]\n              properties:\n                amount: {type: integer}\n      responses:\n        200:\n          description: yes\n";
+        let read = document(yaml).unwrap();
+        let tools = operations(&read);
+        assert_eq!(
+            (tools.len(), tools[0].name.as_str(), tools[0].description.as_str()),
+            (1, "POST /refunds", "Create a refund")
+        );
+        let schema: Json = serde_json::from_str(&tools[0].input_schema).unwrap();
+        assert_eq!((&schema["body"]["required"][0], &schema["body_required"]), (&json!("amount"), &json!(true)));
+        assert_eq!(read["openapi"], "3.0.3");
+        // Ten lines that would be ten thousand million.
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..10 {
+            bomb += &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
+        }
+        assert!(document(&bomb).is_none());
+        assert!(document(&"[".repeat(100_000)).is_none());
+        assert!(document("a: [b").is_none() && document("\0").is_none());
     }
 }

@@ -145,7 +145,7 @@ pub enum Address {
         private: bool,
         /// Extra root certificate, absolute path of a PEM file.
         ca_file: Option<String>,
-        /// The service's description (OpenAPI 3, JSON), absolute path. It is shown and held against requests, and never sent.
+        /// The service's description (OpenAPI 3, JSON or YAML), absolute path. It is shown and held against requests, and never sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         openapi: Option<String>,
     },

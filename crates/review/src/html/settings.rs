@@ -152,7 +152,7 @@ fn target_forms() -> Markup {
                 div.grid {
                     (common)
                     label { "Origin" input.mono name="origin" type="text" required placeholder="https://api.example" autocomplete="off" spellcheck="false"; }
-                    label { "OpenAPI description, JSON (optional)" input name="openapi" type="text" autocomplete="off"; }
+                    label { "OpenAPI description (optional)" input name="openapi" type="text" autocomplete="off"; }
                     (over_http)
                 }
                 label { "What may be sent, one line each" textarea.mono name="requests" rows="3" required placeholder="GET /v1/**" spellcheck="false" {} }

@@ -57,7 +57,7 @@ pub(crate) struct TargetAdd {
     /// Header that the credential of an https:// target goes into, with what stands before it (default: authorization: Bearer).
     #[arg(long)]
     pub(crate) credential_header: Option<String>,
-    /// The service's description (OpenAPI 3 as JSON): shown beside requests and held against them.
+    /// The service's description (OpenAPI 3, JSON or YAML): shown beside requests and held against them.
     #[arg(long)]
     pub(crate) openapi: Option<std::path::PathBuf>,
     /// The host may have an address of a private network.
