@@ -1,5 +1,5 @@
 // A mailbox at a real IMAP server (Dovecot), and a mail server that delivers into it. Prints the ports, then each mail that was taken.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import { createServer as createService } from "node:http";
 import { createServer } from "node:net";
@@ -35,7 +35,8 @@ if (token) {
 const passdb = token ? `driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = ${folder}/oauth2.conf` : `driver = static\n  args = password=${password}`;
 const root = process.getuid() === 0;
 const own = os.userInfo().username;
-const [login, internal] = root ? ["dovenull", "dovecot"] : [own, own];
+const group = execFileSync("id", ["-gn"]).toString().trim();
+const [login, internal, internalGroup] = root ? ["dovenull", "dovecot", "dovecot"] : [own, own, group];
 const tls = key ? `ssl = yes\nssl_cert = <${cert}\nssl_key = <${key}\n` : "ssl = no\n";
 fs.writeFileSync(join(folder, "dovecot.conf"), `
 base_dir = ${folder}/run
@@ -47,6 +48,7 @@ ${tls}
 disable_plaintext_auth = no
 default_login_user = ${login}
 default_internal_user = ${internal}
+default_internal_group = ${internalGroup}
 mail_location = maildir:${folder}/mail/%u
 first_valid_uid = 1
 auth_mechanisms = ${token ? "xoauth2 oauthbearer" : "plain login"}
@@ -55,7 +57,7 @@ passdb {
 }
 userdb {
   driver = static
-  args = uid=${internal} gid=${internal} home=${folder}/mail/%u
+  args = uid=${internal} gid=${internalGroup} home=${folder}/mail/%u
 }
 service imap-login {
   chroot =
