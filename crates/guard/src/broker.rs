@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_mins(1);
 /// Longest reference to a server, in bytes.
 const REFERENCE_MAX: usize = 8 * 1024;
-/// Servers asked through each other: the secret of one may come from elsewhere, but not again from a server.
+/// Folder of what is written down.
 const LENT: &str = "lent";
 
 /// Reads a reference to a server, as the operator stored it.
@@ -39,6 +39,11 @@ pub(crate) fn read(reference: &serde_json::Value) -> Result<Broker, String> {
     let broker: Broker = serde_json::from_value(reference.clone()).map_err(|error| error.to_string())?;
     broker.check().map_err(str::to_owned)?;
     Ok(broker)
+}
+
+/// Whether asking may use up the secret, and bring another one.
+const fn uses_up(broker: &Broker) -> bool {
+    matches!(&broker.give, Give::Oauth { grant: OauthGrant::RefreshToken {}, .. })
 }
 
 /// A credential for one order. What was lent with it is taken back when it is dropped.
@@ -137,8 +142,7 @@ impl Brokers {
 
     /// Asks a server for a credential.
     pub(crate) fn fetch(&self, broker: &Broker) -> Result<Lent, String> {
-        let one_at_a_time = matches!(&broker.give, Give::Oauth { grant: OauthGrant::RefreshToken {}, .. });
-        let turn = one_at_a_time.then(|| self.refreshing.lock().unwrap_or_else(PoisonError::into_inner));
+        let turn = uses_up(broker).then(|| self.refreshing.lock().unwrap_or_else(PoisonError::into_inner));
         let mut child = self.ask(&Ask::Fetch { broker: broker.clone() }, broker)?;
         let until = Instant::now() + LIMIT;
         let mut written = None;
@@ -184,7 +188,9 @@ impl Brokers {
                 frame::write(&mut child.stdin, &Go { commit: true }, 1024).map_err(|error| lost(&error))?;
                 Ok(None)
             }
-            Told::Given { lease, replaced } if lease.is_some() == written.is_some() => {
+            Told::Given { lease, replaced }
+                if lease.is_some() == written.is_some() && (!replaced || uses_up(broker)) =>
+            {
                 let mut reader = Deadline { from: &mut child.stdout, until };
                 let credential = Credential::read_from(&mut reader).map_err(|error| lost(&error))?;
                 let mut info = None;
@@ -213,6 +219,9 @@ impl Brokers {
             Some(Found::Here(secret)) => secret,
             Some(Found::At(Source::Broker { .. })) => {
                 return Err("what opens a server of credentials cannot come from another one".to_owned());
+            }
+            Some(Found::At(_)) if uses_up(broker) => {
+                return Err("a refresh token has to be in the vault itself, where its successor is kept".to_owned());
             }
             Some(Found::At(source)) => source.fetch().map_err(|error| error.to_string())?,
             None => {

@@ -104,6 +104,7 @@ export const play = async (desk, step) => {
     await ready(await ask("SEND /\nto: cy@acme.example\nsubject: The gate\n\nIt will be mended on Monday.\n"));
     await desk.sign();
     await page.locator("#outcome-title").filter({ hasText: "held" }).waitFor({ timeout: 20000 });
+    await until("the mail", () => sent.length > 0);
     assert.deepEqual(sent.map((one) => one.to), [["cy@acme.example"]]);
   });
   servers.stdin.end();

@@ -11,11 +11,11 @@ const require = createRequire(join(process.env.WETINK_NPM, "package.json"));
 const { SMTPServer } = require("smtp-server");
 const { MAILBOX_FOLDER: folder, MAILBOX_PASSWORD: password, MAILBOX_KEY: key, MAILBOX_CERTIFICATE: cert, MAILBOX_TOKEN: token } = process.env;
 const say = (what) => process.stdout.write(JSON.stringify(what) + "\n");
+// Below the ports that the system gives to whoever asks for any, so that nobody gets it before Dovecot does.
 const free = () => new Promise((resolve) => {
-  const probe = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = probe.address();
-    probe.close(() => resolve(port));
-  });
+  const wanted = 10000 + Math.floor(Math.random() * 20000);
+  const probe = createServer().on("error", () => resolve(free()));
+  probe.listen(wanted, "127.0.0.1", () => probe.close(() => resolve(wanted)));
 });
 
 for (const part of ["", "run", "state", "mail"]) {
