@@ -493,7 +493,7 @@ fn an_access_token_opens_a_mailbox() {
 
 #[test]
 fn a_mail_in_the_outbox_can_be_canceled_and_a_server_that_hangs_up_is_unknown() {
-    let scene = Scene::start("4");
+    let scene = Scene::start("6");
     let id = scene.propose("SEND /\nto: cy@acme.example\nsubject: Too soon\n\nOh no.\n").unwrap();
     let signed = std::thread::scope(|scope| {
         let signing = scope.spawn(|| scene.sign(&id));
