@@ -244,7 +244,7 @@ enum Command {
     /// Receipts of runs.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Press stop: `all`, `task:ID`, `target:NAME`, `agent:NAME` or `person:NAME`.
+    /// Press stop: `all`, `task:ID`, `target:NAME`, `agent:NAME`, `person:NAME`, or one run by `proposal:ID`.
     Stop {
         /// What to stop.
         scope: String,

@@ -96,7 +96,7 @@ pub enum Request {
     },
     /// Press stop. Takes effect at once; needs no signature, resuming does. Answered by [`Answer::Done`].
     Stop {
-        /// `all`, `task:<id>`, `target:<name>`, `agent:<name>` or `person:<name>`.
+        /// `all`, `task:<id>`, `target:<name>`, `agent:<name>`, `person:<name>`, or `proposal:<id>` for one run that has not happened yet.
         scope: String,
         /// Who pressed it, as the desk knows.
         by: String,
