@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use artifact::effect::{Grade, Rows};
+use artifact::request::Method;
 use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp};
 use doors::Refusal;
 use lifecycle::{
@@ -136,12 +137,13 @@ impl Desk {
             Some(self.asked_and_kept_back(&task, &author.name, &artifact).await?)
         };
         let asked = asked.map(Arc::new);
-        let written_to: Arc<[String]> = if target.registration.own_address().is_some() {
-            let name = name.clone();
-            self.view(move |store| store.written_to(&name)).await?.into()
-        } else {
-            Arc::default()
-        };
+        let written_to: Arc<[String]> =
+            if target.registration.own_address().is_some() && artifact.text().starts_with(Method::Send.as_str()) {
+                let name = name.clone();
+                self.view(move |store| store.written_to(&name)).await?.into()
+            } else {
+                Arc::default()
+            };
         let against = Against { policy: self.policy().await?, asked, written_to };
         let mut catalog = self.catalog(name, fresh).await?;
         let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;

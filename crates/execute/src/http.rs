@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use artifact::request::{self, Request};
+use artifact::mail;
+use artifact::request::{self, Method, Request};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -205,6 +206,19 @@ async fn perform(
     })
 }
 
+/// Percent escapes (RFC 3986, section 2.1) for everything but letters, digits and what is named.
+pub(crate) fn escaped(text: &str, kept: &[u8]) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, b| {
+        if b.is_ascii_alphanumeric() || kept.contains(&b) {
+            out.push(char::from(b));
+        } else {
+            let _ = write!(out, "%{b:02X}");
+        }
+        out
+    })
+}
+
 pub(crate) fn late(detail: &str) -> Report {
     failed(FailCode::TimedOut, detail)
 }
@@ -213,12 +227,19 @@ pub(crate) fn late(detail: &str) -> Report {
 pub(crate) fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> Result<(), Report> {
     let beyond = |detail: &str| Err(failed(FailCode::BeyondEffect, detail));
     let Some(signed) = &job.effect.request else { return beyond("the signed effect is not that of a request") };
-    if signed.method != request.method.as_str() || signed.path != request.path || !job.effect.is_of(job.kind) {
-        return beyond("the signed effect names another request");
+    let recipients = match request.method {
+        Method::Send | Method::Draft => {
+            mail::read(request).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?.recipients()
+        }
+        _ => Vec::new(),
+    };
+    let same = signed.method == request.method.as_str() && signed.path == request.path;
+    if !same || signed.recipients != recipients || !job.effect.is_of(job.kind) {
+        return beyond("the signed effect names another request, or other people");
     }
-    let named = requests.iter().filter_map(|rule| request::rule(rule));
-    if !named.into_iter().any(|(method, pattern)| method == request.method && request::covers(pattern, request.path)) {
-        return beyond("the registration does not name this method and path");
+    let rules: Vec<_> = requests.iter().filter_map(|rule| request::rule(rule)).collect();
+    if !signed.within(&rules) {
+        return beyond("the registration does not name this request, or not all of its people");
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use wire::origin;
 use wire::target::{Address, Registration};
 
 use crate::child::{Commit, Way, failed};
-use crate::http::late;
+use crate::http::{late, within};
 use crate::secret::Secret;
 
 /// How long connecting and logging in may take.
@@ -100,29 +100,6 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
     };
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Report::Done { affected: 0, result, elapsed_ms, undo: None, stays: false })
-}
-
-/// Refuses what the signed effect or the registration does not name.
-fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> Result<(), Report> {
-    let beyond = |detail: &str| Err(failed(FailCode::BeyondEffect, detail));
-    let Some(signed) = &job.effect.request else { return beyond("the signed effect is not that of a request") };
-    let recipients = match request.method {
-        Method::Send | Method::Draft => {
-            mail::read(request).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?.recipients()
-        }
-        _ => Vec::new(),
-    };
-    let same =
-        signed.method == request.method.as_str() && signed.path == request.path && signed.recipients == recipients;
-    if !same || !job.effect.is_of(job.kind) {
-        return beyond("the signed effect names another request, or other people");
-    }
-    let rules: Vec<_> = requests.iter().filter_map(|rule| request::rule(rule)).collect();
-    if signed.within(&rules) {
-        Ok(())
-    } else {
-        beyond("the registration does not name this request, or not all of its people")
-    }
 }
 
 /// The mail as it goes out.

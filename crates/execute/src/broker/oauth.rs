@@ -10,15 +10,7 @@ use super::http::{Question, ask};
 
 /// `application/x-www-form-urlencoded`: everything but what no reader takes for something else is escaped.
 fn escaped(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, b| {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-        out
-    })
+    crate::http::escaped(text, b"-._~")
 }
 
 /// Asks for a token.

@@ -13,7 +13,7 @@ use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultSet};
 
 use super::{Account, BEGIN, lost, message, refused, table, text};
 use crate::child::failed;
-use crate::http::{Stream, late, meet};
+use crate::http::{Stream, escaped, late, meet};
 use crate::secret::Secret;
 
 /// Messages of a listing that does not say how many.
@@ -60,19 +60,8 @@ pub(super) async fn folders(account: &Account<'_>, secret: &Secret) -> Result<Ve
     let mut server = connect(account, secret).await?;
     let names = all_folders(&mut server, secret).await?;
     let _ = server.logout().await;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~/".contains(&b);
-    let escaped = |name: &str| {
-        name.bytes().fold(String::new(), |mut out, b| {
-            if plain(b) {
-                out.push(char::from(b));
-            } else {
-                let _ = write!(out, "%{b:02X}");
-            }
-            out
-        })
-    };
     // A name in the old encoding of other alphabets is shown as it is written.
-    let mut paths: Vec<String> = names.iter().map(|folder| escaped(&folder.path)).collect();
+    let mut paths: Vec<String> = names.iter().map(|folder| escaped(&folder.path, b"-_.~/")).collect();
     paths.sort_unstable();
     paths.truncate(FOLDERS_MAX);
     Ok(paths)
@@ -178,8 +167,8 @@ async fn ask(
         let flag = if system { format!("\\{mark}") } else { mark.clone() };
         if what == "add" { add.push(flag) } else { remove.push(flag) }
     }
-    let there = one(server, secret, uid, "(UID FLAGS)").await?;
-    drop(there);
+    // It is there still.
+    one(server, secret, uid, "(UID FLAGS)").await?;
     announce()?;
     for (sign, marks) in [("+", add), ("-", remove)] {
         if !marks.is_empty() {
