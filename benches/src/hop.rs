@@ -73,12 +73,12 @@ pub(crate) fn service() -> Result<(u16, Arc<AtomicU64>)> {
 }
 
 /// The service as it is registered.
-pub(crate) fn target(port: u16) -> Registration {
+pub(crate) fn target(port: u16, rule: &str) -> Registration {
     Registration {
         name: "api".into(),
         address: Address::Http {
             origin: format!("http://127.0.0.1:{port}"),
-            requests: vec!["GET /v1/**".into()],
+            requests: vec![rule.into()],
             credential_header: Some("authorization".into()),
             credential_prefix: "Bearer ".into(),
             private: false,
@@ -96,7 +96,7 @@ pub(crate) fn target(port: u16) -> Registration {
 }
 
 fn order(port: u16) -> Result<Order> {
-    let target = target(port);
+    let target = target(port, "GET /v1/**");
     let text = format!("GET {PATH}");
     let artifact = Artifact::new(Kind::Http, text.clone().into_bytes())?;
     let effect = analyze::analyze(&artifact, &Catalog::default()).effect;

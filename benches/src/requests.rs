@@ -9,8 +9,8 @@ use artifact::catalog::Catalog;
 use artifact::{Artifact, Kind};
 use execute::perform;
 use wire::order::{Job, Order, Report};
-use wire::target::{Address, Approvals, Registration};
 
+use crate::hop;
 use crate::measure::Times;
 use crate::table::{Goal, Table, time};
 
@@ -62,25 +62,7 @@ fn direct(port: u16) -> Result<Duration> {
 
 pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let port = serve()?;
-    let target = Registration {
-        name: "api".into(),
-        address: Address::Http {
-            origin: format!("http://127.0.0.1:{port}"),
-            requests: vec!["POST /v1/**".into()],
-            credential_header: Some("authorization".into()),
-            credential_prefix: "Bearer ".into(),
-            private: false,
-            ca_file: None,
-            openapi: None,
-        },
-        environment: "bench".into(),
-        run_as: "the gateway".into(),
-        credential: None,
-        statement_timeout_ms: 5_000,
-        result_rows_max: 10,
-        labels: std::collections::BTreeMap::new(),
-        approvals: Approvals::default(),
-    };
+    let target = hop::target(port, "POST /v1/**");
     let text = format!("POST /v1/refunds\ncontent-type: application/json\n\n{BODY}");
     let artifact = Artifact::new(Kind::Http, text.clone().into_bytes())?;
     let effect = analyze::analyze(&artifact, &Catalog::default()).effect;

@@ -78,6 +78,6 @@ pub(crate) fn rows(folder: &Path, table: &mut Table) -> Result<()> {
 impl Gateway {
     /// Has the guard learn the service as well, and a task whose reads run by themselves.
     fn with_service(&self, port: u16, key: &str) -> Result<artifact::TaskId> {
-        self.grant_service(&hop::target(port), key).context("the service could not be registered")
+        self.grant_service(&hop::target(port, "GET /v1/**"), key).context("the service could not be registered")
     }
 }

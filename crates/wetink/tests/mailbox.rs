@@ -65,6 +65,36 @@ impl Servers {
         Self { child, first, mails }
     }
 
+    /// Ada's mailbox here, over TLS where there is an authority to prove the servers' names.
+    fn registered(&self, oauth: bool, ca_file: Option<String>) -> Registration {
+        let (imap, smtp) = if ca_file.is_some() {
+            (format!("imaps://localhost:{}", self.first["imaps"]), format!("smtps://localhost:{}", self.first["smtp"]))
+        } else {
+            (format!("imap://127.0.0.1:{}", self.first["imap"]), format!("smtp://127.0.0.1:{}", self.first["smtp"]))
+        };
+        Registration {
+            name: "mail".into(),
+            address: Address::Mail {
+                address: "ada@acme.example".into(),
+                imap,
+                smtp: Some(smtp),
+                login: "ada".into(),
+                oauth,
+                outbox_s: 0,
+                requests: vec!["SEND *".into(), "DRAFT /".into(), "LIST /**".into()],
+                private: ca_file.is_some(),
+                ca_file,
+            },
+            environment: "test".into(),
+            run_as: "ada@acme.example".into(),
+            credential: None,
+            statement_timeout_ms: 5_000,
+            result_rows_max: 10,
+            labels: BTreeMap::new(),
+            approvals: wire::target::Approvals::default(),
+        }
+    }
+
     fn sent(&self) -> Vec<Value> {
         self.mails.lock().unwrap().clone()
     }
@@ -303,27 +333,7 @@ fn nothing_goes_to_whom_the_page_did_not_name() {
 fn of_five_hundred_tricks_none_sends_elsewhere_than_shown() {
     let folder = std::env::temp_dir().join(format!("wetink-mailbox-{}", artifact::RunId::random()));
     let servers = Servers::start(&folder, &[]);
-    let target = Registration {
-        name: "mail".into(),
-        address: Address::Mail {
-            address: "ada@acme.example".into(),
-            imap: format!("imap://127.0.0.1:{}", servers.first["imap"]),
-            smtp: Some(format!("smtp://127.0.0.1:{}", servers.first["smtp"])),
-            login: "ada".into(),
-            oauth: false,
-            outbox_s: 0,
-            requests: vec!["SEND *".into(), "DRAFT /".into()],
-            private: false,
-            ca_file: None,
-        },
-        environment: "test".into(),
-        run_as: "ada@acme.example".into(),
-        credential: None,
-        statement_timeout_ms: 5_000,
-        result_rows_max: 10,
-        labels: BTreeMap::new(),
-        approvals: wire::target::Approvals::default(),
-    };
+    let target = servers.registered(false, None);
     let signs =
         ["", "\u{200b}", "\u{202e}", "\u{00a0}", "\u{2028}", "\r", "\t", "\0", "\u{feff}", "%0a", "\u{ff0c}", "\u{85}"];
     let heads = [
@@ -410,27 +420,7 @@ fn mail_goes_only_to_servers_that_prove_their_name() {
         let own = folder.join(name);
         let servers = Servers::start(&own, &[("MAILBOX_KEY", &key), ("MAILBOX_CERTIFICATE", &certificate)]);
         let ca_file = Some(if name == "other" { place("other.pem") } else { place("honest.pem") });
-        let target = Registration {
-            name: "mail".into(),
-            address: Address::Mail {
-                address: "ada@acme.example".into(),
-                imap: format!("imaps://localhost:{}", servers.first["imaps"]),
-                smtp: Some(format!("smtps://localhost:{}", servers.first["smtp"])),
-                login: "ada".into(),
-                oauth: false,
-                outbox_s: 0,
-                requests: vec!["SEND *".into(), "LIST /**".into()],
-                private: true,
-                ca_file,
-            },
-            environment: "test".into(),
-            run_as: "ada@acme.example".into(),
-            credential: None,
-            statement_timeout_ms: 5_000,
-            result_rows_max: 10,
-            labels: BTreeMap::new(),
-            approvals: wire::target::Approvals::default(),
-        };
+        let target = servers.registered(false, ca_file);
         for text in ["SEND /\nto: cy@acme.example\nsubject: x\n\nHi.\n", "LIST /INBOX"] {
             let artifact = Artifact::new(Kind::Mail, text.as_bytes().to_vec()).unwrap();
             let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
@@ -455,27 +445,7 @@ fn mail_goes_only_to_servers_that_prove_their_name() {
 fn an_access_token_opens_a_mailbox() {
     let folder = std::env::temp_dir().join(format!("wetink-mailbox-{}", artifact::RunId::random()));
     let servers = Servers::start(&folder, &[("MAILBOX_TOKEN", "ya29.token-8fK20PqMzkXEbsk")]);
-    let target = Registration {
-        name: "mail".into(),
-        address: Address::Mail {
-            address: "ada@acme.example".into(),
-            imap: format!("imap://127.0.0.1:{}", servers.first["imap"]),
-            smtp: Some(format!("smtp://127.0.0.1:{}", servers.first["smtp"])),
-            login: "ada".into(),
-            oauth: true,
-            outbox_s: 0,
-            requests: vec!["SEND *".into(), "LIST /**".into()],
-            private: false,
-            ca_file: None,
-        },
-        environment: "test".into(),
-        run_as: "ada@acme.example".into(),
-        credential: None,
-        statement_timeout_ms: 5_000,
-        result_rows_max: 10,
-        labels: BTreeMap::new(),
-        approvals: wire::target::Approvals::default(),
-    };
+    let target = servers.registered(true, None);
     for text in ["SEND /\nto: cy@acme.example\nsubject: x\n\nHi.\n", "LIST /INBOX"] {
         let artifact = Artifact::new(Kind::Mail, text.as_bytes().to_vec()).unwrap();
         let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
