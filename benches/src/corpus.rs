@@ -111,6 +111,8 @@ pub(crate) fn examined() -> Result<Examined> {
         rights: lifecycle::RunRights::Effect,
         own: None,
         written_to: &[],
+        forms: &[],
+        paid: &[],
         asked: None,
     };
     let artifact = Artifact::new(Kind::SqlSqlite, statement(1).into_bytes())?;

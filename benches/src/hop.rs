@@ -92,6 +92,8 @@ pub(crate) fn target(port: u16, rule: &str) -> Registration {
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
         approvals: Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -100,7 +102,7 @@ fn order(port: u16) -> Result<Order> {
     let text = format!("GET {PATH}");
     let artifact = Artifact::new(Kind::Http, text.clone().into_bytes())?;
     let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
-    let job = Job { target, kind: Kind::Http, artifact: text, effect, signer: "bench".into() };
+    let job = Job { target, kind: Kind::Http, artifact: text, effect, signer: "bench".into(), additions: Vec::new() };
     Ok(Order::Run { job, ceiling_rows: 0 })
 }
 

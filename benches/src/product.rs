@@ -228,6 +228,8 @@ impl Gateway {
             result_rows_max: 100,
             labels: std::collections::BTreeMap::default(),
             approvals: wire::target::Approvals::default(),
+            payments: wire::payments::Payments::default(),
+            idempotency_header: None,
         };
         let granted = GrantTarget {
             gateway,

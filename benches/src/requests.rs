@@ -67,7 +67,7 @@ pub(crate) fn rows(table: &mut Table) -> Result<()> {
     let artifact = Artifact::new(Kind::Http, text.clone().into_bytes())?;
     let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
     let order = Order::Run {
-        job: Job { target, kind: Kind::Http, artifact: text, effect, signer: "bench".into() },
+        job: Job { target, kind: Kind::Http, artifact: text, effect, signer: "bench".into(), additions: Vec::new() },
         ceiling_rows: 0,
     };
     let (mut bare, mut ours) = (Times::default(), Times::default());

@@ -42,6 +42,8 @@ fn target(server: &Server, login: &str, rights: Rights, mirror: Option<&str>) ->
         result_rows_max: 100,
         labels: std::collections::BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -65,6 +67,7 @@ fn run(target: &Registration, effect: &Effect, ahead: bool) -> Result<Duration> 
         artifact: READ.into(),
         effect: effect.clone(),
         signer: "bench".into(),
+        additions: Vec::new(),
     };
     let ready = ahead.then(|| Ready::make(target, b"").ok()).flatten();
     if ahead && ready.is_none() {

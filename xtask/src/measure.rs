@@ -58,6 +58,11 @@ const MEASURES: &[Measure] = &[
         size: Some(("WETINK_KILLS", "500")),
     },
     Measure {
+        name: "money",
+        runs: &[&["-p", "wetink", "--test", "bank", "of_many_bodies_none_pays_another_amount_than_shown"]],
+        size: Some(("WETINK_BODIES", "1000000")),
+    },
+    Measure {
         name: "oracle",
         runs: &[&["-p", "wetink", "--test", "oracle", "what_is_called_a_read_never_wrote"]],
         size: Some(("WETINK_STATEMENTS", "100000")),

@@ -96,6 +96,10 @@ codes! {
     NewRecipient "new_recipient" Caution false "A mail goes to somebody to whom none was sent from here before.";
     LookalikeRecipient "lookalike_recipient" High false "A mail goes to a domain that looks like a known one and is another.";
     OutsideRecipient "outside_recipient" Info false "A mail goes outside the mailbox's own domain.";
+    PaymentUnclear "payment_unclear" Refuse true "A request that moves money does not say beyond doubt how much to whom.";
+    NewPayee "new_payee" High false "Money goes to an account to which none went from here before.";
+    ChangedAccount "changed_account" High false "Money goes to a known name at another account than before.";
+    LookalikePayee "lookalike_payee" High false "Money goes to a name that looks like a known one and is another.";
     LoginRights "login_rights" Caution false "The run has all rights of the target's login, not only those of this effect; register the target with minted rights to bind it to them.";
     CannotMint "cannot_mint" High false "The target's login may not make a role for the run, so the run has all rights of the login.";
     RequestMalformed "request_malformed" High true "The artifact is no request of the gateway's form, or could be read in two ways.";

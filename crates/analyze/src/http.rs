@@ -60,6 +60,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         query,
         body: members,
         recipients: Vec::new(),
+        payment: None,
     });
 }
 

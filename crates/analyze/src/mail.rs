@@ -38,7 +38,7 @@ pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
         }
     }
     let (method, path) = (request.method.as_str().to_owned(), request.path.to_owned());
-    draft.effect.request = Some(RequestUse { method, path, query, body, recipients });
+    draft.effect.request = Some(RequestUse { method, path, query, body, recipients, payment: None });
     draft.effect.normalize();
 }
 
@@ -61,6 +61,41 @@ pub fn lookalike<'a>(domain: &str, known: &[&'a str]) -> Option<&'a str> {
             || (long
                 && (ours == theirs || seen(ours) == seen(theirs) || one_off(ours, theirs) || affixed(ours, theirs))))
     })
+}
+
+/// The known name, of people or companies, that another one is taken for: alike at a glance, one letter off, or in letters of another
+/// alphabet. All in lower case.
+pub fn resembling<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let plain = |text: &str| seen(&plain_letters(text));
+    let ours = plain(name);
+    known.iter().copied().filter(|other| *other != name).find(|other| {
+        let theirs = plain(other);
+        theirs.chars().count() >= ALIKE_MIN && (ours == theirs || one_off(&ours, &theirs))
+    })
+}
+
+/// Letters of other alphabets as the Latin ones that they look like, without spaces and signs.
+fn plain_letters(name: &str) -> String {
+    const ALIKE: [(&str, char); 16] = [
+        ("\u{430}\u{3b1}\u{e4}\u{e0}\u{e1}\u{251}", 'a'),
+        ("\u{435}\u{451}\u{3b5}\u{e9}\u{e8}\u{eb}", 'e'),
+        ("\u{43e}\u{3bf}\u{f6}\u{f3}\u{585}", 'o'),
+        ("\u{440}\u{3c1}", 'p'),
+        ("\u{441}\u{3f2}", 'c'),
+        ("\u{443}\u{3b3}", 'y'),
+        ("\u{445}\u{3c7}", 'x'),
+        ("\u{456}\u{457}\u{3b9}\u{131}\u{ed}\u{4cf}", 'i'),
+        ("\u{458}", 'j'),
+        ("\u{455}", 's'),
+        ("\u{43a}\u{3ba}", 'k'),
+        ("\u{43c}", 'm'),
+        ("\u{442}\u{3c4}", 't'),
+        ("\u{43d}\u{4bb}", 'h'),
+        ("\u{432}\u{3b2}", 'b'),
+        ("\u{fc}\u{fa}\u{3c5}", 'u'),
+    ];
+    let latin = |c: char| ALIKE.iter().find(|(letters, _)| letters.contains(c)).map_or(c, |(_, latin)| *latin);
+    name.chars().filter(|c| c.is_alphanumeric()).map(latin).collect()
 }
 
 /// The part that people read as the name: before the last dot.

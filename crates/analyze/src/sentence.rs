@@ -90,6 +90,13 @@ pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
             let does = if effect.verb == Verb::Read { "ASKS" } else { "CALLS" };
             return format!("{does} the tool {}", visible(request.path.trim_start_matches('/')));
         }
+        if let Some(payment) = &request.payment {
+            let account = visible(&payment.account);
+            return match payment.payee.as_str() {
+                "" => format!("PAYS {} to {account}", payment.amount),
+                payee => format!("PAYS {} to {}, {account}", payment.amount, visible(payee)),
+            };
+        }
         let does = if effect.verb == Verb::Read { "ASKS" } else { "SENDS" };
         return format!("{does} {} {}", request.method, visible(&request.path));
     }

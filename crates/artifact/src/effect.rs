@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::money::{Money, Payment};
 use crate::request::{self, Method};
 use crate::{Digest, Kind, Shapes, canonical, mail};
 
@@ -81,6 +82,9 @@ pub struct RequestUse {
     /// Addresses that a mail goes to, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// The payment that it is, where the target's registration says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
 }
 
 impl RequestUse {
@@ -253,6 +257,7 @@ impl Effect {
                     // A service has no schema; a tool has its definition.
                     && (self.shapes.is_empty() || kind == Kind::Mcp)
                     && (request.recipients.is_empty() || matches!(method, Some(Method::Send | Method::Draft)))
+                    && (request.payment.is_none() || (kind == Kind::Http && self.verb != Verb::Read))
             }
         }
     }
@@ -268,9 +273,11 @@ impl Effect {
 
 /// What a scope's line about requests begins with.
 const CALL: &str = "call";
+/// What stands before the most that may be paid.
+const UP_TO: &str = " up to ";
 
 /// One thing a task may do: `read main.orders(id,status)`, `update main.orders(status)`, `read main.*`, `call POST /v1/refunds`,
-/// `call SEND *@example.com`.
+/// `call SEND *@example.com`, `call POST /v1/payments up to 500.00 EUR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// The verb.
@@ -279,6 +286,8 @@ pub struct Allowance {
     pub relation: String,
     /// The columns, or none for every column.
     pub columns: Option<Vec<String>>,
+    /// Most that may be paid with such requests, all together; they are payments then, in this currency.
+    pub up_to: Option<Money>,
 }
 
 /// Text that is no allowance.
@@ -297,8 +306,15 @@ impl FromStr for Allowance {
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         let (verb, rest) = text.split_once(' ').ok_or(ScopeError(()))?;
         if verb == CALL {
+            let (rest, up_to) = match rest.split_once(UP_TO) {
+                Some((rest, amount)) => (rest, Some(Money::try_from(amount.to_owned()).map_err(|_| ScopeError(()))?)),
+                None => (rest, None),
+            };
             let (method, _) = request::rule(rest).ok_or(ScopeError(()))?;
-            return Ok(Self { verb: method.verb(), relation: rest.to_owned(), columns: None });
+            if up_to.is_some() && (method.kind() != Kind::Http || method.verb() == Verb::Read) {
+                return Err(ScopeError(()));
+            }
+            return Ok(Self { verb: method.verb(), relation: rest.to_owned(), columns: None, up_to });
         }
         let (relation, columns) = match rest.split_once('(') {
             None => (rest, None),
@@ -312,7 +328,7 @@ impl FromStr for Allowance {
         if !is_name(schema) || !(name == "*" || is_name(name)) {
             return Err(ScopeError(()));
         }
-        Ok(Self { verb: verb.parse()?, relation: relation.to_owned(), columns })
+        Ok(Self { verb: verb.parse()?, relation: relation.to_owned(), columns, up_to: None })
     }
 }
 
@@ -321,7 +337,8 @@ impl fmt::Display for Allowance {
         // Names of relations have no spaces; a method and a path do.
         let verb = if self.relation.contains(' ') { CALL } else { self.verb.as_str() };
         write!(f, "{verb} {}", self.relation)?;
-        self.columns.as_ref().map_or(Ok(()), |columns| write!(f, "({})", columns.join(",")))
+        self.columns.as_ref().map_or(Ok(()), |columns| write!(f, "({})", columns.join(",")))?;
+        self.up_to.as_ref().map_or(Ok(()), |most| write!(f, "{UP_TO}{most}"))
     }
 }
 
@@ -329,6 +346,15 @@ impl Allowance {
     /// Method and pattern, where it speaks of requests.
     pub fn rule(&self) -> Option<(Method, &str)> {
         request::rule(&self.relation)
+    }
+
+    /// Whether the request is one that it speaks of. With an amount it speaks of payments only, each of them within it.
+    pub fn covers_request(&self, sent: &RequestUse) -> bool {
+        let pays = self.up_to.as_ref().is_none_or(|most| {
+            let payment = sent.payment.as_ref();
+            payment.is_some_and(|p| p.amount.currency == most.currency && p.amount.units <= most.units)
+        });
+        pays && self.rule().is_some_and(|rule| sent.within(&[rule]))
     }
 
     fn covers_relation(&self, name: &str) -> bool {
@@ -352,7 +378,8 @@ impl Allowance {
 /// whoever uses this decides about them apart. Pure, small, and used by the guard itself.
 pub fn within_scope(effect: &Effect, scope: &[Allowance]) -> bool {
     if let Some(request) = &effect.request {
-        let rules: Vec<_> = scope.iter().filter_map(Allowance::rule).collect();
+        let rules = scope.iter().filter(|line| line.up_to.is_none() || line.covers_request(request));
+        let rules: Vec<_> = rules.filter_map(Allowance::rule).collect();
         return Kind::ALL.into_iter().any(|kind| kind.is_request() && effect.is_of(kind)) && request.within(&rules);
     }
     !effect.commits_itself
@@ -465,6 +492,7 @@ mod tests {
             query: vec![],
             body: vec![],
             recipients: vec![],
+            payment: None,
         });
         assert!(
             hit("call POST /v1/payouts/**", &sent)
@@ -509,6 +537,7 @@ mod tests {
             query: vec![],
             body: vec![],
             recipients: vec![],
+            payment: None,
         };
         e.request = Some(request("POST", "/v1/refunds"));
         (e.verb, e.commits_itself) = (Verb::Insert, true);
@@ -572,7 +601,8 @@ mod tests {
             effect.commits_itself = true;
             let recipients = recipients.iter().map(|address| (*address).to_owned()).collect();
             let (method, path) = ("SEND".to_owned(), "/".to_owned());
-            effect.request = Some(RequestUse { method, path, query: vec![], body: vec!["to".into()], recipients });
+            effect.request =
+                Some(RequestUse { method, path, query: vec![], body: vec!["to".into()], recipients, payment: None });
             effect
         };
         let both = mail(&["bo@acme.example", "cy@shop.example"]);

@@ -1,8 +1,8 @@
 //! Exact bytes and what names them.
 //!
 //! Owns: [`Artifact`] (bytes and digest that agree, I1), [`Digest`], [`Kind`], typed [`Id`]s (I10), [`Timestamp`],
-//! canonical JSON (RFC 8785), the [`Effect`] as plain data, and two forms of text: [`bound`],
-//! a statement with its values, and [`request`], an HTTP request.
+//! canonical JSON (RFC 8785), the [`Effect`] as plain data, two forms of text: [`bound`],
+//! a statement with its values, and [`request`], an HTTP request; and [`money`] as exact decimals.
 //!
 //! Never: parses an artifact, talks to anything, reads a clock by itself.
 //!
@@ -18,6 +18,7 @@ pub mod effect;
 mod id;
 mod kind;
 pub mod mail;
+pub mod money;
 pub mod request;
 mod shape;
 mod text;

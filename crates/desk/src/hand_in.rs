@@ -11,7 +11,7 @@ use lifecycle::{
 };
 use store::ProposalRow;
 use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
-use wire::target::Rights;
+use wire::target::{Registration, Rights};
 
 use crate::convert::new_entry;
 use crate::link::LinkError;
@@ -106,6 +106,7 @@ struct Against {
     policy: Arc<Policy>,
     asked: Option<Arc<Asked>>,
     written_to: Arc<[String]>,
+    paid: Arc<[(String, String)]>,
 }
 
 impl Desk {
@@ -144,7 +145,8 @@ impl Desk {
             } else {
                 Arc::default()
             };
-        let against = Against { policy: self.policy().await?, asked, written_to };
+        let paid = self.paid_from(&target.registration).await?;
+        let against = Against { policy: self.policy().await?, asked, written_to, paid };
         let mut catalog = self.catalog(name, fresh).await?;
         let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
         if !fresh && !examined.analysis.understood {
@@ -153,6 +155,15 @@ impl Desk {
             examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
         }
         Ok(Ground { task, target, artifact, examined })
+    }
+
+    /// Whom money went to from there before.
+    pub(crate) async fn paid_from(&self, target: &Registration) -> Result<Arc<[(String, String)]>, DeskError> {
+        if target.payments.forms.is_empty() {
+            return Ok(Arc::default());
+        }
+        let name = target.name.clone();
+        Ok(self.view(move |store| store.paid_from(&name)).await?.into())
     }
 
     /// The request of the task, and what its agent was given so far.
@@ -217,6 +228,8 @@ impl Desk {
                 },
                 own: target.registration.own_address(),
                 written_to: &against.written_to,
+                forms: &target.registration.payments.forms,
+                paid: &against.paid,
                 asked: against.asked.as_deref(),
             };
             examine(&artifact, &setting, &against.policy)

@@ -1,5 +1,6 @@
 //! Proposals as people see them, from the view.
 
+use artifact::money::Payment;
 use artifact::{ProposalId, RunId, Timestamp, digest_words};
 use doors::people::{PersonError, QueueRow, ReviewView, Sibling};
 use lifecycle::log::{Entry, EventKind};
@@ -65,7 +66,10 @@ impl Desk {
         let task =
             registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
         let by_target = target.registration.approvals;
-        let quorum = row.shown.quorum.max(by_target.quorum);
+        let paid = self.paid_from(&target.registration).await?;
+        let known = |payment: &Payment| paid.iter().any(|(_, account)| *account == payment.account_key());
+        let people = by_target.quorum.max(target.registration.payments.quorum(&row.effect, known));
+        let quorum = row.shown.quorum.max(people);
         let not_by = if row.shown.apart || by_target.not_requester { vec![row.person.clone()] } else { Vec::new() };
         let now = Timestamp::now();
         // What others signed already is what further people sign, as long as it holds.

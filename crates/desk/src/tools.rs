@@ -34,6 +34,7 @@ pub(crate) fn described(
                 query: Vec::new(),
                 body: Vec::new(),
                 recipients: Vec::new(),
+                payment: None,
             };
             let rules: Vec<_> = registration.requests().iter().filter_map(|rule| request::rule(rule)).collect();
             let scope: Vec<_> = task.may.iter().filter_map(Allowance::rule).collect();

@@ -271,7 +271,7 @@ pub enum GrantRequest {
     /// A target.
     Target {
         /// Registration.
-        registration: Registration,
+        registration: Box<Registration>,
     },
     /// A task.
     Task {

@@ -1,7 +1,7 @@
 //! An HTTP service: one request, sent as it was signed. The connection may stay for the next one of the same target, with the same
 //! credential.
 //!
-//! What is added is `host`, `content-length` and the credential's header, and nothing else. A redirection is an answer like any
+//! What is added is `host`, `content-length`, the credential's header, and the headers of the order, and nothing else. A redirection is an answer like any
 //! other. Names are looked up here, and only the address that was found and may be met is connected to.
 //!
 //! If we crash here: what reads is lost and did no harm. What changes something was announced before the first byte left; whether
@@ -11,8 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use artifact::mail;
 use artifact::request::{self, Method, Request};
+use artifact::{mail, money};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -148,7 +148,9 @@ async fn perform(
     let origin = Origin::read(origin).ok_or_else(|| failed(FailCode::BadOrder, "the origin is not usable"))?;
     let request = request::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
     within(&request, job, requests)?;
-    let ready = ready(&request, &origin, credential_header.as_deref().zip(Some(credential_prefix.as_str())), secret)?;
+    let header = credential_header.as_deref().zip(Some(credential_prefix.as_str()));
+    let mut ready = ready(&request, &origin, header, secret)?;
+    add(ready.headers_mut(), &job.additions)?;
     let limit = Duration::from_millis(job.target.statement_timeout_ms);
     let began = Instant::now();
     let changes = !job.effect.is_read_only();
@@ -233,9 +235,11 @@ pub(crate) fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> R
         }
         _ => Vec::new(),
     };
+    let payment = money::payment(&job.target.payments.forms, request)
+        .map_err(|error| failed(FailCode::BeyondEffect, &error.to_string()))?;
     let same = signed.method == request.method.as_str() && signed.path == request.path;
-    if !same || signed.recipients != recipients || !job.effect.is_of(job.kind) {
-        return beyond("the signed effect names another request, or other people");
+    if !same || signed.recipients != recipients || signed.payment != payment || !job.effect.is_of(job.kind) {
+        return beyond("the signed effect names another request, other people, or another payment");
     }
     let rules: Vec<_> = requests.iter().filter_map(|rule| request::rule(rule)).collect();
     if !signed.within(&rules) {
@@ -289,6 +293,19 @@ fn ready(
     }
     *ready.headers_mut() = headers;
     Ok(ready)
+}
+
+/// Adds the order's headers. None of them takes the place of one that was signed, or of the credential's.
+fn add(headers: &mut HeaderMap, additions: &[(String, String)]) -> Result<(), Report> {
+    let bad = || failed(FailCode::BadOrder, "a header that is to be added is not usable");
+    for (name, value) in additions {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        let value = HeaderValue::from_str(value).map_err(|_| bad())?;
+        if headers.insert(name, value).is_some() {
+            return Err(failed(FailCode::BeyondEffect, "the request brings a header that the gateway adds"));
+        }
+    }
+    Ok(())
 }
 
 /// A connection on which nothing of the request has left yet.

@@ -40,6 +40,8 @@ fn target(server: &Mariadb, login: &str, rights: Rights) -> Registration {
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -58,8 +60,14 @@ fn effect(verb: Verb, reads: &[&str], writes: &[&str]) -> Effect {
 }
 
 fn run(target: &Registration, effect: Effect, ceiling: u64, sql: &str) -> Report {
-    let job =
-        Job { target: target.clone(), kind: Kind::SqlMariadb, artifact: sql.into(), effect, signer: "Ada".into() };
+    let job = Job {
+        target: target.clone(),
+        kind: Kind::SqlMariadb,
+        artifact: sql.into(),
+        effect,
+        signer: "Ada".into(),
+        additions: Vec::new(),
+    };
     perform(&Order::Run { job, ceiling_rows: ceiling }, b"pw", &mut |_, _| true)
 }
 
@@ -103,6 +111,7 @@ fn against_a_real_mariadb() {
             artifact: "UPDATE orders SET status = 'tried' WHERE id <= 3".into(),
             effect: update(),
             signer: "Ada".into(),
+            additions: Vec::new(),
         };
         let trial =
             perform(&Order::Preview { job, sample: true }, b"pw", &mut |_, _| panic!("a trial commits nothing"));
@@ -223,6 +232,7 @@ fn what_cannot_be_rolled_back_is_known() {
         artifact: "DELETE FROM plain".into(),
         effect,
         signer: "Ada".into(),
+        additions: Vec::new(),
     };
     let report = perform(&Order::Preview { job, sample: false }, b"pw", &mut |_, _| true);
     assert_eq!(code(&report), Some(FailCode::BadOrder), "there is no trial of it");

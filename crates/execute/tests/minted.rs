@@ -54,6 +54,8 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         result_rows_max: 50,
         labels: std::collections::BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -84,6 +86,7 @@ fn run(target: &Registration, effect_text: &str, sql: &str) -> Report {
         artifact: sql.into(),
         effect: effect(effect_text),
         signer: "Ada".into(),
+        additions: Vec::new(),
     };
     perform(&Order::Run { job, ceiling_rows: 100 }, b"", &mut |_, _| true)
 }

@@ -43,6 +43,8 @@ fn registration(address: Address) -> Registration {
         result_rows_max: 50,
         labels: std::collections::BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -63,7 +65,14 @@ impl Shop {
         effect.functions = vec!["coalesce".into()];
         effect.normalize();
         let artifact = compose(parameters, sql).unwrap();
-        let job = Job { target: self.target.clone(), kind: self.kind, artifact, effect, signer: "Ada".into() };
+        let job = Job {
+            target: self.target.clone(),
+            kind: self.kind,
+            artifact,
+            effect,
+            signer: "Ada".into(),
+            additions: Vec::new(),
+        };
         perform(&Order::Run { job, ceiling_rows: 1 }, self.password, &mut |_, _| true)
     }
 

@@ -48,6 +48,8 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -85,6 +87,7 @@ impl Run<'_> {
             artifact: sql.into(),
             effect: effect(self.verb),
             signer: "Ada".into(),
+            additions: Vec::new(),
         };
         perform(&Order::Run { job, ceiling_rows: self.ceiling }, b"", &mut |_, _| yes)
     }
@@ -216,6 +219,7 @@ fn against_a_real_server() {
         artifact: sql.into(),
         effect: effect(Verb::Update),
         signer: "Ada".into(),
+        additions: Vec::new(),
     };
     let order = Order::Run { job: job("UPDATE orders SET status = 'sent' WHERE id = 8"), ceiling_rows: 1 };
     let report = perform(&order, b"", &mut |_, transaction| {
@@ -271,7 +275,14 @@ fn a_schema_that_changed_since_is_stale() {
         effect.shapes = artifact::shapes(shown, &effect);
         assert_eq!(effect.shapes.len(), 2, "{:?}", effect.shapes);
         let artifact = "UPDATE orders SET status = 'seen' WHERE id = twice(1)".into();
-        let job = Job { target: app.clone(), kind: Kind::SqlPostgresql, artifact, effect, signer: "Ada".into() };
+        let job = Job {
+            target: app.clone(),
+            kind: Kind::SqlPostgresql,
+            artifact,
+            effect,
+            signer: "Ada".into(),
+            additions: Vec::new(),
+        };
         perform(&Order::Run { job, ceiling_rows: 5 }, b"", &mut |_, _| true)
     };
     assert!(matches!(run(&catalog()), Report::Done { affected: 1, .. }));

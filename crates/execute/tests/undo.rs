@@ -24,6 +24,8 @@ fn registration(address: Address) -> Registration {
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -58,6 +60,7 @@ impl Shop<'_> {
             artifact: sql.into(),
             effect: anything(self.relations),
             signer: "Ada".into(),
+            additions: Vec::new(),
         }
     }
 

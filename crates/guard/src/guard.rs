@@ -132,7 +132,7 @@ impl Guard {
         set.facts.insert("policy".into(), policy.to_string());
         let contents = vec![open_content("claim", claim_json(&claim)), open_content("attachment", policy_text)];
         let grant = GrantRow { claim, attachment: Some(policy_text.to_owned()) };
-        ledger.append(Job { drafts: vec![Draft { entry: set, contents }], spend: None, grant: Some(grant) })?;
+        ledger.append(Job { drafts: vec![Draft { entry: set, contents }], grant: Some(grant), ..Job::default() })?;
         Ok(())
     }
 
@@ -312,7 +312,7 @@ impl Guard {
             draft.contents.iter().find(|c| c.name == "released").map(|c| c.bytes.clone()).unwrap_or_default();
         // One release a run: whichever of two statements comes second finds this spent.
         let spend = Some(format!("release-{run}"));
-        match self.ledger.append(Job { drafts: vec![draft], spend, grant: None }) {
+        match self.ledger.append(Job { drafts: vec![draft], spend, ..Job::default() }) {
             Ok(_) => Ok(Answer::Released { released: String::from_utf8(released).unwrap_or_default() }),
             Err(LedgerError::AlreadySpent) => Err(refused(Refused::AlreadySpent, "this result was released before")),
             Err(error) => Err(refused(Refused::LedgerFailed, error.to_string())),
@@ -337,7 +337,8 @@ impl Guard {
         let mut contents = vec![open_content("claim", claim_json(claim))];
         contents.extend(attachment.as_deref().map(|text| open_content("attachment", text)));
         let grant = GrantRow { claim: claim.clone(), attachment };
-        let job = Job { drafts: vec![Draft { entry, contents }], spend: Some(applied.nonce), grant: Some(grant) };
+        let drafts = vec![Draft { entry, contents }];
+        let job = Job { drafts, spend: Some(applied.nonce), grant: Some(grant), ..Job::default() };
         match self.ledger.append(job) {
             Ok(index) => Ok(Answer::Done { index }),
             Err(error) => {

@@ -15,6 +15,7 @@ mod grants;
 mod guard;
 mod harden;
 mod look;
+mod money;
 mod rotate;
 mod run;
 mod server;

@@ -121,6 +121,7 @@ impl Guard {
             artifact: proposed.artifact,
             effect: proposed.effect,
             signer: "trial".into(),
+            additions: Vec::new(),
         };
         let effect = job.effect.clone();
         match self.look(&target, &Order::Preview { job, sample })? {

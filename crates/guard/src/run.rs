@@ -9,7 +9,7 @@ use artifact::claim::Signed;
 use artifact::effect::touched;
 use artifact::{Artifact, ProposalId, RunId, TaskId, Timestamp, canonical};
 use audit::entry::{Entry, EventKind};
-use ledger::{Class, Draft, Job, Ledger, LedgerError, NewContent};
+use ledger::{Budget, Class, Draft, Job, Ledger, LedgerError, NewContent};
 use release::{Held, ReleaseOrder, open};
 use wire::order::{FailCode, Job as OrderJob, Order, Report, Undo};
 use wire::socket::{Answer, Outcome, Proposed, Refused};
@@ -19,6 +19,7 @@ use crate::broker::Lent;
 use crate::entries::{entry, open_content, plain};
 use crate::executors::ExecutorError;
 use crate::guard::Guard;
+use crate::money;
 
 /// Added to the statement's own time-out for connecting, waiting for locks and committing.
 const SLACK: Duration = Duration::from_secs(30);
@@ -55,6 +56,7 @@ struct Spender<'a> {
     ledger: &'a Ledger,
     claim: Option<&'a Signed>,
     target: &'a Registration,
+    budgets: Vec<Budget>,
 }
 
 impl SpendLedger for Spender<'_> {
@@ -72,10 +74,24 @@ impl SpendLedger for Spender<'_> {
             Some(Ok(claim)) => vec![open_content("claim", claim)],
             _ => Vec::new(),
         };
-        let job =
-            Job { drafts: vec![Draft { entry: started, contents }], spend: Some(spend.nonce.to_string()), grant: None };
+        let payment = spend.approved.effect().request.as_ref().and_then(|request| request.payment.as_ref());
+        if let Some(payment) = payment {
+            started.facts.insert("amount".into(), payment.amount.to_string());
+        }
+        let job = Job {
+            drafts: vec![Draft { entry: started, contents }],
+            spend: Some(spend.nonce.to_string()),
+            grant: None,
+            budgets: std::mem::take(&mut self.budgets),
+        };
         self.ledger.append(job).map(|_| ())
     }
+}
+
+/// What the request carries besides what was signed.
+fn additions(target: &Registration, run: RunId, reads: bool) -> Vec<(String, String)> {
+    let header = target.idempotency_header.as_ref().filter(|_| !reads);
+    header.map(|name| (name.clone(), run.to_string())).into_iter().collect()
 }
 
 fn about(event: EventKind, approved: &Approved, run: RunId) -> Entry {
@@ -133,6 +149,10 @@ impl Guard {
             }
             Authority::Claim(_) | Authority::Task(_) => None,
         };
+        // What cannot be looked up was never paid to.
+        let known =
+            |payment: &_| self.ledger.budget(&money::account_key(&target, payment)).is_ok_and(|units| units > 0);
+        let people = target.approvals.quorum.max(target.payments.quorum(&proposed.effect, known));
         let context = Context {
             trust: &grants.trust,
             proposal: proposed.proposal,
@@ -142,7 +162,7 @@ impl Guard {
             kind: target.kind(),
             run_as: &target.run_as,
             policy: grants.policy,
-            quorum: self.floor.quorum.max(usize::try_from(target.approvals.quorum).unwrap_or(usize::MAX)),
+            quorum: self.floor.quorum.max(usize::try_from(people).unwrap_or(usize::MAX)),
             apart_from: requester,
             least: self.floor.least,
             now,
@@ -183,6 +203,12 @@ impl Guard {
         if let Some(denied) = touched(approved.effect(), never.unwrap_or_default()) {
             return answer_refused(Refused::OutOfScope, format!("its task never allows: {denied}"));
         }
+        let may = grants.tasks.get(&approved.task()).map(|task| task.verified.statement().may.as_slice());
+        let budgets = match money::budgets(&target, (approved.task(), may.unwrap_or_default()), approved.effect(), now)
+        {
+            Ok(budgets) => budgets,
+            Err(detail) => return answer_refused(Refused::OutOfScope, detail),
+        };
         if grants.is_stopped(&approved.people(), Some(approved.task()), &target.name, Some(approved.proposal().0)) {
             return answer_refused(Refused::Stopped, "it is stopped");
         }
@@ -194,12 +220,13 @@ impl Guard {
         };
         let base = |run| about(EventKind::Settled, &approved, run);
         let template = base(RunId::random());
-        let mut spender = Spender { ledger: &self.ledger, claim, target: &target };
+        let mut spender = Spender { ledger: &self.ledger, claim, target: &target, budgets };
         let warrant = match approved.redeem(&mut spender) {
             Ok(warrant) => warrant,
             Err(LedgerError::AlreadySpent) => {
                 return answer_refused(Refused::AlreadySpent, "this approval was used before");
             }
+            Err(error @ LedgerError::OverBudget(_)) => return answer_refused(Refused::OutOfScope, error.to_string()),
             Err(error) => return answer_refused(Refused::LedgerFailed, error.to_string()),
         };
         // Announced. If we die from here on, `recover` settles the run at the next start; the approval stays spent.
@@ -263,6 +290,7 @@ impl Guard {
             target: target.settled(&effect),
             kind: artifact.kind(),
             artifact: artifact.text().to_owned(),
+            additions: additions(&target, run, effect.is_read_only()),
             effect,
             signer: people.clone(),
         };

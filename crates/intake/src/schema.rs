@@ -280,6 +280,29 @@ pub(crate) struct RequestUse {
     /// Addresses that a mail goes to.
     #[schemars(skip_serializing_if = "Vec::is_empty")]
     recipients: Vec<String>,
+    /// The payment that it is, where the target's registration says so.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    payment: Option<Payment>,
+}
+
+/// Who is paid how much.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct Payment {
+    /// How much, e.g. `49.90 EUR`.
+    amount: String,
+    /// Name of whoever is paid.
+    #[schemars(skip_serializing_if = "String::is_empty")]
+    payee: String,
+    /// Account it goes to.
+    account: String,
+    /// What the payee reads beside it.
+    #[schemars(skip_serializing_if = "String::is_empty")]
+    reference: String,
+    /// When it is carried out, in the service's words.
+    #[schemars(skip_serializing_if = "String::is_empty")]
+    date: String,
 }
 
 /// A number of rows and how it was learned.

@@ -7,6 +7,9 @@ pub enum LedgerError {
     /// The nonce was spent before.
     #[error("this approval was used before")]
     AlreadySpent,
+    /// A budget has no room for it. Names the budget.
+    #[error("the budget is used up: {0}")]
+    OverBudget(String),
     /// Too many writers wait.
     #[error("the ledger is busy; try again in a moment")]
     Busy,

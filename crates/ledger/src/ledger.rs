@@ -121,6 +121,7 @@ impl Ledger {
             std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600))?;
             let tx = db.transaction()?;
             tx.execute_batch(schema::TABLES)?;
+            tx.execute_batch(schema::BUDGETS)?;
             let (mut frontier, mut last_at) = (Frontier::new(), Timestamp::from_millis(0));
             let sealing = Sealing::new(&keys.seal)?;
             write_job(&tx, &Job { drafts: vec![inception], ..Job::default() }, &mut frontier, &mut last_at, &sealing)?;
@@ -147,6 +148,7 @@ impl Ledger {
         }
         let held = take_lock(dir)?;
         let db = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.execute_batch(schema::BUDGETS)?;
         let (size, last_ms, note): (i64, i64, String) =
             db.query_row("SELECT size, last_ms, note FROM head", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -302,6 +304,13 @@ impl Ledger {
             .query_row("SELECT rows FROM task_use WHERE task = ?1", [task], |row| row.get(0))
             .optional()?;
         Ok(rows.unwrap_or(0).unsigned_abs())
+    }
+
+    /// What a counter stands at.
+    pub fn budget(&self, key: &str) -> Result<u64, LedgerError> {
+        let units: Option<i64> =
+            self.reader().query_row("SELECT units FROM budgets WHERE key = ?1", [key], |row| row.get(0)).optional()?;
+        Ok(units.unwrap_or(0).unsigned_abs())
     }
 
     /// This log as the desk and auditors may read it: held results do not open.

@@ -15,4 +15,4 @@ mod writer;
 
 pub use error::LedgerError;
 pub use ledger::{Keys, Ledger, Logged, StoredGrant, WithoutHeld};
-pub use writer::{Class, Draft, GrantRow, Job, NewContent};
+pub use writer::{Budget, Class, Draft, GrantRow, Job, NewContent};

@@ -1,3 +1,7 @@
+/// A ledger made before there were budgets gets the table when it is opened.
+pub(crate) const BUDGETS: &str =
+    "CREATE TABLE IF NOT EXISTS budgets (key TEXT PRIMARY KEY, units INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
 /// Tables. An entry's event, proposal and run stand beside its body so that they can be looked up; the body is what counts.
 pub(crate) const TABLES: &str = "
 CREATE TABLE entries (

@@ -12,7 +12,7 @@ use audit::tree::{Frontier, leaf_hash};
 use audit::{Checkpoint, note};
 use aws_lc_rs::rand;
 use aws_lc_rs::signature::Ed25519KeyPair;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::LedgerError;
 use crate::sealing::Sealing;
@@ -67,6 +67,19 @@ pub struct Job {
     pub spend: Option<String>,
     /// A grant, stored at the index of the first entry.
     pub grant: Option<GrantRow>,
+    /// What it adds to counters, none of which may go beyond its most.
+    pub budgets: Vec<Budget>,
+}
+
+/// An addition to a counter. Counters only grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The counter's name.
+    pub key: String,
+    /// Units added.
+    pub add: u64,
+    /// Most that it may stand at afterwards.
+    pub most: u64,
 }
 
 pub(crate) struct Queued {
@@ -150,7 +163,12 @@ impl Writer {
                     results.push(Ok(first));
                 }
                 // Dropping the savepoint takes back what this job wrote.
-                Err(error @ (LedgerError::AlreadySpent | LedgerError::Audit(_) | LedgerError::Content)) => {
+                Err(
+                    error @ (LedgerError::AlreadySpent
+                    | LedgerError::OverBudget(_)
+                    | LedgerError::Audit(_)
+                    | LedgerError::Content),
+                ) => {
                     results.push(Err(error));
                 }
                 Err(error) => return Err(Failed { error, certain: true }),
@@ -275,6 +293,20 @@ pub(crate) fn write_job(
             }
             other => other?,
         };
+    }
+    for Budget { key, add, most } in &job.budgets {
+        let stands: Option<i64> = db
+            .prepare_cached("SELECT units FROM budgets WHERE key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
+        // What cannot be counted any more is used up.
+        let then =
+            stands.unwrap_or(0).unsigned_abs().checked_add(*add).filter(|then| then <= most && int(*then) < i64::MAX);
+        let then = then.ok_or_else(|| LedgerError::OverBudget(key.clone()))?;
+        db.prepare_cached(
+            "INSERT INTO budgets VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET units = excluded.units",
+        )?
+        .execute(params![key, int(then)])?;
     }
     if let Some(grant) = &job.grant {
         let claim = serde_json::to_string(&grant.claim).map_err(|_| LedgerError::Content)?;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use analyze::{Analysis, Code, Finding, Severity, Snapshot, headline};
 use artifact::catalog::Catalog;
 use artifact::effect::{Allowance, RequestUse, Rows, UNDO_ROWS_MAX, Verb, touched, within_scope};
+use artifact::money::PaymentForm;
 use artifact::request::{self, Method};
 use artifact::{Artifact, Effect, Kind, shapes};
 use policy::{Decision, Policy, Question, decide};
 
-use crate::{Asked, OriginLine, Shown};
+use crate::{Asked, OriginLine, Shown, payments};
 
 /// Where and for whom an artifact is examined.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,10 @@ pub struct Setting<'a> {
     pub own: Option<&'a str>,
     /// Addresses that mail was sent to from there before.
     pub written_to: &'a [String],
+    /// Requests there that are payments.
+    pub forms: &'a [PaymentForm],
+    /// Names and accounts that were paid from there before.
+    pub paid: &'a [(String, String)],
     /// What an agent's values are held against; none for what a person writes.
     pub asked: Option<&'a Asked>,
 }
@@ -109,6 +114,7 @@ fn sizes(effect: &Effect, catalog: &Catalog) -> BTreeMap<String, u64> {
 pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> Examined {
     let mut analysis = setting.catalog.analyze(artifact);
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
+    payments::payment(setting, artifact, &mut analysis);
     let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
     registered(setting, &mut analysis);
     recipients(setting, &mut analysis);

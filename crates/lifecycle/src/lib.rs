@@ -13,6 +13,7 @@ pub mod draft;
 mod event;
 mod examine;
 pub mod log;
+mod payments;
 mod shown;
 pub mod signin;
 pub mod statement;

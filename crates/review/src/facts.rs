@@ -229,6 +229,16 @@ pub(crate) fn effect_notes(view: &ReviewView) -> Vec<String> {
                 notes.push(format!("{of}: {}", names.join(", ")));
             }
         }
+        if let Some(payment) = &request.payment {
+            notes.push(format!("pays {}", payment.amount));
+            let parts = [
+                ("payee", &payment.payee),
+                ("account", &payment.account),
+                ("reference", &payment.reference),
+                ("date", &payment.date),
+            ];
+            notes.extend(parts.iter().filter(|(_, text)| !text.is_empty()).map(|(of, text)| format!("{of}: {text}")));
+        }
         if !request.recipients.is_empty() {
             notes.push(format!("goes to {}", request.recipients.join(", ")));
         }

@@ -183,7 +183,7 @@ impl Form {
             "revoke_key" => GrantRequest::RevokeKey {
                 fingerprint: self.get("fingerprint").parse().map_err(|_| bad("the fingerprint"))?,
             },
-            "target" => GrantRequest::Target { registration: self.registration()? },
+            "target" => GrantRequest::Target { registration: Box::new(self.registration()?) },
             "task" => GrantRequest::Task {
                 title: self.need("title")?,
                 agent: self.need("agent")?,
@@ -315,6 +315,8 @@ impl Form {
                 quorum: if self.get("quorum").is_empty() { 1 } else { self.number("quorum")? },
                 not_requester: self.get("not_requester") == "yes",
             },
+            payments: wire::payments::Payments::default(),
+            idempotency_header: None,
         };
         registration.check().map_err(|e| error("malformed", e.to_string()))?;
         Ok(registration)

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -137,15 +137,24 @@ impl Store {
     /// Whom mail was sent to from a target, as its last 1000 mails say.
     pub fn written_to(&self, target: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT effect FROM proposals WHERE target = ?1 AND decision = 'ask' AND state IN ('held', 'released') AND kind = 'mail' AND effect LIKE '%\"SEND\"%' ORDER BY created_ms DESC LIMIT 1000";
+        let found = self.effects(sql, target)?.into_iter().filter_map(|effect| effect.request);
+        let found: BTreeSet<String> = found.flat_map(|request| request.recipients).collect();
+        Ok(found.into_iter().collect())
+    }
+
+    /// Names and accounts (without spaces, in capitals) that were paid from a target, as its last 1000 payments say.
+    pub fn paid_from(&self, target: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT effect FROM proposals WHERE target = ?1 AND decision = 'ask' AND state IN ('held', 'released', 'unknown') AND kind = 'http' AND effect LIKE '%\"payment\":%' ORDER BY created_ms DESC LIMIT 1000";
+        let found = self.effects(sql, target)?.into_iter().filter_map(|effect| effect.request?.payment);
+        let found: BTreeSet<_> = found.map(|payment| (payment.payee.clone(), payment.account_key())).collect();
+        Ok(found.into_iter().collect())
+    }
+
+    fn effects(&self, sql: &str, target: &str) -> Result<Vec<artifact::Effect>, StoreError> {
         let db = lock(&self.reader);
         let mut statement = db.prepare_cached(sql)?;
-        let effects = statement.query_map([target], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-        let mut found = std::collections::BTreeSet::new();
-        for effect in effects {
-            let effect: artifact::Effect = serde_json::from_str(&effect).unwrap_or_else(|_| artifact::Effect::empty());
-            found.extend(effect.request.map(|request| request.recipients).unwrap_or_default());
-        }
-        Ok(found.into_iter().collect())
+        let texts = statement.query_map([target], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 
     /// Proposals that wait for somebody or something, newest first.

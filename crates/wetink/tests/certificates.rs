@@ -297,10 +297,19 @@ fn a_request_goes_only_to_who_proves_the_name() {
             result_rows_max: 10,
             labels: std::collections::BTreeMap::new(),
             approvals: Approvals::default(),
+            payments: wire::payments::Payments::default(),
+            idempotency_header: None,
         };
         let artifact = Artifact::new(Kind::Http, b"POST /pay\n\nx".to_vec()).unwrap();
         let effect = analyze::analyze(&artifact, &artifact::catalog::Catalog::default()).effect;
-        let job = Job { target, kind: Kind::Http, artifact: artifact.text().into(), effect, signer: "Ada".into() };
+        let job = Job {
+            target,
+            kind: Kind::Http,
+            artifact: artifact.text().into(),
+            effect,
+            signer: "Ada".into(),
+            additions: Vec::new(),
+        };
         execute::perform(&Order::Run { job, ceiling_rows: 0 }, b"a-key-of-theirs", &mut |_, _| {
             announced.set(announced.get() + 1);
             true

@@ -50,6 +50,7 @@ fn run(place: &impl Place, analysis: &Analysis, sql: &str) -> Report {
         artifact: sql.into(),
         effect: analysis.effect.clone(),
         signer: "test".into(),
+        additions: Vec::new(),
     };
     perform(&Order::Run { job, ceiling_rows: 1 << 40 }, b"pw", &mut |_, _| true)
 }
@@ -170,6 +171,8 @@ fn registration(address: Address) -> Registration {
         result_rows_max: 100,
         labels: BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -358,6 +361,7 @@ fn a_weaker_effect_holds_on_mariadb() {
             artifact: sql.clone(),
             effect: effect.clone(),
             signer: "test".into(),
+            additions: Vec::new(),
         };
         let order = Order::Preview { job: job(&analysis.effect), sample: false };
         // What cannot run at all proves nothing.

@@ -7,58 +7,15 @@ mod browser_tools;
 mod machine;
 #[path = "../../execute/tests/support/mod.rs"]
 mod pg;
+mod script;
 mod support;
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use machine::{Machine, WETINK};
+use script::{Script, settled};
 use serde_json::Value;
-
-/// A script that prints where it listens, then what it sees.
-struct Script {
-    child: Child,
-    first: Value,
-    seen: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Script {
-    fn start(name: &str, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new("node");
-        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lent").join(name));
-        command.env("WETINK_NPM", browser_tools::packages().parent().unwrap());
-        let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        // Packages print remarks of their own.
-        let first = lines.by_ref().find_map(|line| serde_json::from_str(&line).ok());
-        let first: Value = first.expect("the script did not start");
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|line| kept.lock().unwrap().push(line));
-        });
-        Self { child, first, seen }
-    }
-
-    fn origin(&self) -> String {
-        format!("http://127.0.0.1:{}", self.first["port"])
-    }
-
-    fn asked(&self, part: &str) -> usize {
-        let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|one| one["path"].as_str().is_some_and(|path| path.contains(part))).count()
-    }
-}
 
 const LENT: &str = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'v-approle-%'";
 
@@ -81,7 +38,7 @@ fn openbao(server: &pg::Server, more: &[(&str, &str)]) -> Script {
     ];
     environment.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
     environment.extend(more);
-    Script::start("openbao.mjs", &environment)
+    Script::start("lent/openbao.mjs", &environment)
 }
 
 /// A machine with a server of credentials, a target that borrows from it, and a task there. Answers robin's pass.
@@ -116,14 +73,6 @@ fn propose(machine: &Machine, target: &str, artifact: &str, pass: &str) -> Value
 
 fn log(machine: &Machine) -> String {
     machine.json(&["audit", "search"], "", None).to_string()
-}
-
-fn settled(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < until, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Nothing lent, and nothing written down as lent.
@@ -265,7 +214,7 @@ fn a_lease_lasts_as_long_as_its_run_and_errors_tell_nothing() {
 
 #[test]
 fn access_tokens_come_from_an_authorization_server() {
-    let server = Script::start("authorization.mjs", &[]);
+    let server = Script::start("lent/authorization.mjs", &[]);
     let machine = Machine::start();
     machine.furnish();
     let text = |name: &str| server.first[name].as_str().unwrap().to_owned();
@@ -301,12 +250,10 @@ fn access_tokens_come_from_an_authorization_server() {
             let read = machine.json(&["wait", read["proposal_id"].as_str().unwrap()], "", Some(&pass));
             assert_eq!(read["status"], "released", "{name}: {read}");
         }
-        let took = || server.seen.lock().unwrap().iter().filter(|one| one["client"] == *client).count() >= 2;
+        let took = || server.seen().iter().filter(|one| one["client"] == *client).count() >= 2;
         settled(name, took);
     }
-    settled("a person's token", || {
-        server.seen.lock().unwrap().iter().filter(|one| one["account"] == "ada").count() >= 2
-    });
+    settled("a person's token", || server.seen().iter().filter(|one| one["account"] == "ada").count() >= 2);
 
     // A refresh token that lies elsewhere is not used up there.
     let file = machine.path("refresh-token");
@@ -329,7 +276,7 @@ fn access_tokens_come_from_an_authorization_server() {
     assert!(!told.contains("7Hq"), "{told}");
     let log = log(&machine);
     assert!(!log.contains("7Hq") && !log.contains(&text("refresh")), "{log}");
-    for one in server.seen.lock().unwrap().iter() {
+    for one in &server.seen() {
         assert!(!log.contains(one["token"].as_str().unwrap()));
     }
 }

@@ -92,6 +92,8 @@ impl Servers {
             result_rows_max: 10,
             labels: BTreeMap::new(),
             approvals: wire::target::Approvals::default(),
+            payments: wire::payments::Payments::default(),
+            idempotency_header: None,
         }
     }
 
@@ -378,6 +380,7 @@ fn of_five_hundred_tricks_none_sends_elsewhere_than_shown() {
             artifact: text.clone(),
             effect: analysis.effect,
             signer: "Ada".into(),
+            additions: Vec::new(),
         };
         // The same mail under the effect of another one is refused before anything leaves.
         let mut other = job.clone();
@@ -425,7 +428,8 @@ fn mail_goes_only_to_servers_that_prove_their_name() {
             let artifact = Artifact::new(Kind::Mail, text.as_bytes().to_vec()).unwrap();
             let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
             let (kind, signer) = (Kind::Mail, "Ada".to_owned());
-            let job = Job { target: target.clone(), kind, artifact: text.to_owned(), effect, signer };
+            let job =
+                Job { target: target.clone(), kind, artifact: text.to_owned(), effect, signer, additions: Vec::new() };
             let report =
                 perform(&Order::Run { job: job.clone(), ceiling_rows: 0 }, PASSWORD.as_bytes(), &mut |_, _| true);
             assert_eq!(matches!(report, Report::Done { .. }), proves, "{name} {text}: {report:?}");
@@ -449,8 +453,14 @@ fn an_access_token_opens_a_mailbox() {
     for text in ["SEND /\nto: cy@acme.example\nsubject: x\n\nHi.\n", "LIST /INBOX"] {
         let artifact = Artifact::new(Kind::Mail, text.as_bytes().to_vec()).unwrap();
         let effect = analyze::analyze(&artifact, &Catalog::default()).effect;
-        let job =
-            Job { target: target.clone(), kind: Kind::Mail, artifact: text.to_owned(), effect, signer: "Ada".into() };
+        let job = Job {
+            target: target.clone(),
+            kind: Kind::Mail,
+            artifact: text.to_owned(),
+            effect,
+            signer: "Ada".into(),
+            additions: Vec::new(),
+        };
         let order = Order::Run { job, ceiling_rows: 0 };
         let report = perform(&order, b"ya29.token-8fK20PqMzkXEbsk", &mut |_, _| true);
         assert!(matches!(report, Report::Done { .. }), "{text}: {report:?}");

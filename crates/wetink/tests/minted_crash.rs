@@ -47,9 +47,11 @@ fn job(server: &pg::Server) -> Job {
         result_rows_max: 10,
         labels: BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     };
     let artifact = "UPDATE rows SET n = 7 WHERE id = 3".into();
-    Job { target, kind: Kind::SqlPostgresql, artifact, effect, signer: "Ada".into() }
+    Job { target, kind: Kind::SqlPostgresql, artifact, effect, signer: "Ada".into(), additions: Vec::new() }
 }
 
 /// A real executor process with its order, which then holds the change open.

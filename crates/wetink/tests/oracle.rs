@@ -81,6 +81,8 @@ fn target(server: &pg::Server) -> Registration {
         result_rows_max: 10,
         labels: BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 

@@ -103,6 +103,8 @@ fn target(origin: &str, requests: &[&str]) -> Registration {
         result_rows_max: 10,
         labels: BTreeMap::new(),
         approvals: Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -111,7 +113,14 @@ fn send(target: &Registration, text: &str, changed: impl FnOnce(&mut artifact::E
     let artifact = Artifact::new(Kind::Http, text.as_bytes().to_vec()).unwrap();
     let mut effect = effect(&artifact);
     changed(&mut effect);
-    let job = Job { target: target.clone(), kind: Kind::Http, artifact: text.into(), effect, signer: "Ada".into() };
+    let job = Job {
+        target: target.clone(),
+        kind: Kind::Http,
+        artifact: text.into(),
+        effect,
+        signer: "Ada".into(),
+        additions: Vec::new(),
+    };
     perform(&Order::Run { job, ceiling_rows: 0 }, CREDENTIAL.as_bytes(), &mut |_, _| true)
 }
 
@@ -242,7 +251,14 @@ fn nothing_but_what_was_signed_and_registered_leaves() {
     }
     let artifact = Artifact::new(Kind::Http, refund.as_bytes().to_vec()).unwrap();
     let effect = effect(&artifact);
-    let job = Job { target: api.clone(), kind: Kind::Http, artifact: refund.into(), effect, signer: "Ada".into() };
+    let job = Job {
+        target: api.clone(),
+        kind: Kind::Http,
+        artifact: refund.into(),
+        effect,
+        signer: "Ada".into(),
+        additions: Vec::new(),
+    };
     let no = perform(&Order::Run { job: job.clone(), ceiling_rows: 0 }, CREDENTIAL.as_bytes(), &mut |_, _| false);
     assert_eq!(code(&no), Some(FailCode::Withdrawn));
     let trial = perform(&Order::Preview { job, sample: false }, CREDENTIAL.as_bytes(), &mut |_, _| true);

@@ -59,6 +59,8 @@ impl Scratch {
             result_rows_max: 20,
             labels: BTreeMap::new(),
             approvals: wire::target::Approvals::default(),
+            payments: wire::payments::Payments::default(),
+            idempotency_header: None,
         };
         let report = perform(&Order::Catalog { target: target.clone() }, b"", &mut |_, _| false);
         let Report::Catalog { catalog } = report else { panic!("{report:?}") };
@@ -72,7 +74,14 @@ impl Scratch {
 
     fn job(&self, sql: &str, effect: Effect) -> Job {
         let signer = "measure".into();
-        Job { target: self.target.clone(), kind: Kind::SqlPostgresql, artifact: sql.into(), effect, signer }
+        Job {
+            target: self.target.clone(),
+            kind: Kind::SqlPostgresql,
+            artifact: sql.into(),
+            effect,
+            signer,
+            additions: Vec::new(),
+        }
     }
 
     fn trial(&self, sql: &str, effect: &Effect) -> Report {

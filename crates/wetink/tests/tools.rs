@@ -409,6 +409,8 @@ fn registration(server: McpServer, requests: &[&str]) -> Registration {
         result_rows_max: 100,
         labels: std::collections::BTreeMap::new(),
         approvals: Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 
@@ -504,7 +506,14 @@ fn a_server_that_plays_gets_no_second_call() {
         let artifact = Artifact::new(Kind::Mcp, text.as_bytes().to_vec()).unwrap();
         let mut effect = analyze::analyze(&artifact, catalog).effect;
         effect.shapes = artifact::shapes(catalog, &effect);
-        Job { target: target.clone(), kind: Kind::Mcp, artifact: text.into(), effect, signer: "Ada".into() }
+        Job {
+            target: target.clone(),
+            kind: Kind::Mcp,
+            artifact: text.into(),
+            effect,
+            signer: "Ada".into(),
+            additions: Vec::new(),
+        }
     };
     let run = |job: Job, go: bool| perform(&Order::Run { job, ceiling_rows: 0 }, b"", &mut |_, _| go);
     let code = |report: &Report| if let Report::Failed { code, .. } = report { Some(*code) } else { None };

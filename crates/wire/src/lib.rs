@@ -11,5 +11,6 @@ pub mod frame;
 pub mod net;
 pub mod order;
 pub mod origin;
+pub mod payments;
 pub mod socket;
 pub mod target;

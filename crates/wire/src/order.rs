@@ -101,6 +101,9 @@ pub struct Job {
     pub effect: Effect,
     /// Who signed; put into the session's `application_name` where the target has one.
     pub signer: String,
+    /// Headers that the guard adds to a request which changes something, names in lower case: a key for carrying it out once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub additions: Vec<(String, String)>,
 }
 
 /// The guard's answer to [`Report::Prepared`].

@@ -6,6 +6,7 @@ use artifact::{Digest, Effect, Kind, canonical};
 use serde::{Deserialize, Serialize};
 
 use crate::origin::{self, Origin};
+use crate::payments::Payments;
 
 /// A registered target. Its fingerprint (SHA-256 of the canonical JSON) stands in every approval statement, so a target
 /// that is registered anew makes older approvals void.
@@ -31,6 +32,12 @@ pub struct Registration {
     /// Who must sign here. The guard holds every approval against it, whatever policy or desk say.
     #[serde(default, skip_serializing_if = "Approvals::is_default")]
     pub approvals: Approvals,
+    /// Which requests are payments there, and their limits.
+    #[serde(default, skip_serializing_if = "Payments::is_default")]
+    pub payments: Payments,
+    /// A header in which a request that changes something carries its run's id, so that the service carries it out once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_header: Option<String>,
 }
 
 /// Who must sign a run at a target, at least.
@@ -227,6 +234,11 @@ pub enum RegistrationError {
     /// A limit is zero or beyond what the guard allows.
     #[error("{0} must lie between 1 and {1}")]
     Limit(&'static str, u64),
+    /// Payments that cannot be told, or limits that limit nothing.
+    #[error(
+        "payments need forms of requests that change something at an HTTP service, with members named once each, and limits with one amount a currency"
+    )]
+    Payments,
     /// A text field is empty, too long or holds hidden characters.
     #[error("{0} is empty, longer than 255 characters, or holds control characters")]
     Text(&'static str),
@@ -251,16 +263,17 @@ fn named(requests: &[String], kind: Kind) -> Result<(), RegistrationError> {
     if count && requests.iter().all(usable) { Ok(()) } else { Err(RegistrationError::Text("request")) }
 }
 
+/// Whether a header of this name may be added to requests: none that frames them.
+fn is_header(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit();
+    let framing = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+    (1..=100).contains(&name.len()) && name.bytes().all(plain) && !framing.contains(&name)
+}
+
 /// How a service is reached, and how it is shown the credential.
 fn service(origin: &str, header: Option<&str>, prefix: &str, ca_file: Option<&str>) -> Result<(), RegistrationError> {
     Origin::read(origin).ok_or(RegistrationError::Text("origin"))?;
-    let token = |name: &str| {
-        name.len() <= 100
-            && !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
-    };
-    let framing = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
-    if header.is_some_and(|name| !token(name) || framing.contains(&name)) {
+    if header.is_some_and(|name| !is_header(name)) {
         return Err(RegistrationError::Text("credential header"));
     }
     if prefix.len() > 40 || !prefix.bytes().all(|b| (b' '..=b'~').contains(&b)) {
@@ -335,6 +348,16 @@ impl Registration {
         }
         if !(1..=10).contains(&self.approvals.quorum) {
             return Err(RegistrationError::Limit("people who must sign", 10));
+        }
+        if !self.payments.is_usable() {
+            return Err(RegistrationError::Payments);
+        }
+        let added = self.idempotency_header.as_deref();
+        if added.is_some_and(|name| !is_header(name)) || (added.is_some() && self.kind() != Kind::Http) {
+            return Err(RegistrationError::Text("idempotency header"));
+        }
+        if self.kind() != Kind::Http && !self.payments.forms.is_empty() {
+            return Err(RegistrationError::Payments);
         }
         match &self.address {
             Address::Sqlite { path } => {

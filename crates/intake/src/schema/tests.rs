@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 
 /// Fields of an effect that are there only where they say something.
-const RARE: [&str; 4] = ["computed", "recipients", "request", "unminted"];
+const RARE: [&str; 8] = ["computed", "date", "payee", "payment", "recipients", "reference", "request", "unminted"];
 
 /// True if `value` has exactly the fields, types and required names of the schema, as deep as both go.
 fn agree(schema: &Value, value: &Value, path: &str) {
@@ -117,8 +117,22 @@ fn what_agents_get_is_what_the_schemas_say() {
         effect.unminted = true;
         let names = || vec!["a".to_owned()];
         let (method, path) = ("GET".to_owned(), "/".to_owned());
-        effect.request =
-            Some(artifact::effect::RequestUse { method, path, query: names(), body: names(), recipients: names() });
+        let text = || "a".to_owned();
+        let payment = artifact::money::Payment {
+            amount: "49.90 EUR".parse().unwrap(),
+            payee: text(),
+            account: text(),
+            reference: text(),
+            date: text(),
+        };
+        effect.request = Some(artifact::effect::RequestUse {
+            method,
+            path,
+            query: names(),
+            body: names(),
+            recipients: names(),
+            payment: Some(payment),
+        });
         output::<CheckAnswer>(&agents::CheckAnswer {
             decision: "ask".to_owned(),
             sentence: String::new(),

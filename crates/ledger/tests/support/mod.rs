@@ -41,7 +41,7 @@ pub(crate) fn started(run: &str, nonce: &str) -> Job {
     let mut draft = draft(EventKind::Started);
     draft.entry.run = Some(run.into());
     draft.entry.facts.insert("nonce".into(), nonce.into());
-    Job { drafts: vec![draft], spend: Some(nonce.into()), grant: None }
+    Job { drafts: vec![draft], spend: Some(nonce.into()), ..Job::default() }
 }
 
 pub(crate) fn settled(run: &str) -> Draft {

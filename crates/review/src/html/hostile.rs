@@ -160,6 +160,8 @@ fn registration(text: &str) -> Registration {
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),
         approvals: wire::target::Approvals::default(),
+        payments: wire::payments::Payments::default(),
+        idempotency_header: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use artifact::Timestamp;
 use doors::people::{KeyRequest, Overview, Person, SessionView};
 use maud::{Markup, html};
+use wire::payments::Payments;
 use wire::socket::Registry;
 
 use super::{At, environment_chip, page};
@@ -58,6 +59,7 @@ pub(crate) fn settings_page(
                         p.mono { (marked(&place(&target.registration))) }
                         p.dim { "runs as " (marked(&target.registration.run_as)) " · at most " (grouped(target.registration.result_rows_max)) " rows · "
                             (target.registration.labels.len()) " labelled columns"
+                            @if !target.registration.payments.forms.is_empty() { " · " (payments(&target.registration.payments)) }
                             @if target.registration.approvals.quorum > 1 { " · " (target.registration.approvals.quorum) " people sign" }
                             @if target.registration.approvals.not_requester { " · not the person who asks" } }
                         p.mono.dim.data { (target.fingerprint) } }
@@ -245,4 +247,22 @@ fn target_forms() -> Markup {
                 (labels)
             } }
     }
+}
+
+/// What is paid there and within which limits.
+fn payments(payments: &Payments) -> String {
+    let list =
+        |amounts: &[artifact::money::Money]| amounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let limits = [
+        ("two people above", &payments.two_people_above),
+        ("a day", &payments.per_day),
+        ("a month", &payments.per_month),
+        ("an account and day", &payments.per_account_and_day),
+    ];
+    let set = limits.iter().filter(|(_, amounts)| !amounts.is_empty());
+    let mut parts: Vec<String> = set.map(|(what, amounts)| format!("{what}: {}", list(amounts))).collect();
+    if payments.two_people_for_new_accounts {
+        parts.push("two people for new accounts".to_owned());
+    }
+    if parts.is_empty() { "payments without limits".to_owned() } else { format!("payments, {}", parts.join("; ")) }
 }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use approve::statement::Statement;
 use approve::{Approved, Assurance, Context, Role, Trust, VerifiedTask};
 use artifact::claim::Signed;
+use artifact::money::Payment;
 use artifact::{Artifact, Digest, Effect, TaskId};
 use audit::entry::{Domain, Entry, EventKind};
 use audit::verify::Opened;
@@ -23,6 +24,8 @@ pub(crate) struct Evidence {
     /// Artifact and effect by proposal and revision, as handed in.
     handed_in: HashMap<(String, u32), (String, Effect)>,
     spent: HashSet<String>,
+    /// Targets and accounts that were paid.
+    paid: HashSet<(String, String)>,
     /// Approvals whose signatures verified.
     pub(crate) approvals: u64,
     /// Runs under a signed task scope.
@@ -151,6 +154,12 @@ impl Evidence {
         } else {
             None
         };
+        let paid = |payment: &Payment| (target.name.clone(), payment.account_key());
+        let people =
+            target.approvals.quorum.max(target.payments.quorum(&effect, |payment| self.paid.contains(&paid(payment))));
+        if let Some(payment) = effect.request.as_ref().and_then(|request| request.payment.as_ref()) {
+            self.paid.insert(paid(payment));
+        }
         let context = Context {
             trust,
             proposal: proposal.parse().map_err(|_| "a run of an unreadable proposal")?,
@@ -160,7 +169,7 @@ impl Evidence {
             kind: target.kind(),
             run_as: &target.run_as,
             policy: self.policy.ok_or("a run without a policy")?,
-            quorum: usize::try_from(target.approvals.quorum).unwrap_or(usize::MAX),
+            quorum: usize::try_from(people).unwrap_or(usize::MAX),
             apart_from: requester,
             least: Assurance::PlainKey,
             now: entry.at,

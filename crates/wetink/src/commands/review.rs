@@ -344,6 +344,7 @@ pub(crate) async fn run_here(
         artifact: view.artifact.clone(),
         effect: view.effect.clone(),
         signer: view.row.person.clone(),
+        additions: Vec::new(),
         target: target.settled(&view.effect),
     };
     // Taken first, so that nobody signs it meanwhile: if we crash here it was not run, and nobody runs it.

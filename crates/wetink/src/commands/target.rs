@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Args;
 use doors::people::{GrantRequest, MAIL_LABELS};
+use wire::payments::Payments;
 use wire::target::{Address, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::exit::{Exit, Failure};
@@ -60,6 +61,13 @@ pub(crate) struct TargetAdd {
     /// The service's description (OpenAPI 3, JSON or YAML): shown beside requests and held against them.
     #[arg(long)]
     pub(crate) openapi: Option<std::path::PathBuf>,
+    /// TOML file that says which requests of an https:// target are payments, where they say amount and payee, and their limits
+    /// (docs/payments.md).
+    #[arg(long)]
+    pub(crate) payments: Option<std::path::PathBuf>,
+    /// Header in which an https:// target takes a key for carrying a request out once, e.g. idempotency-key.
+    #[arg(long)]
+    pub(crate) idempotency_header: Option<String>,
     /// The host may have an address of a private network.
     #[arg(long)]
     pub(crate) private: bool,
@@ -123,6 +131,10 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
             labels.entry(part.to_owned()).or_insert_with(|| "personal".to_owned());
         }
     }
+    let payments = match &add.payments {
+        Some(file) => payments(file).map_err(|why| usage(&why))?,
+        None => Payments::default(),
+    };
     let (address, run_as, credential) = if let Some(path) = add.address.strip_prefix("sqlite:") {
         let path = std::fs::canonicalize(path)
             .map_err(|_| usage("there is no such SQLite file; give the path of an existing one"))?;
@@ -196,6 +208,8 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         result_rows_max: 1_000,
         labels,
         approvals: Approvals { quorum: add.quorum, not_requester: add.not_requester },
+        payments,
+        idempotency_header: add.idempotency_header,
     };
     registration.check().map_err(|error| usage(&error.to_string()))?;
     Ok(registration)
@@ -262,6 +276,26 @@ fn mailbox(add: &TargetAdd) -> std::result::Result<Reached, String> {
         address: from.clone(),
     };
     Ok((address, from, add.credential.clone()))
+}
+
+/// Longest file about payments, in bytes.
+const PAYMENTS_MAX: u64 = 64 * 1024;
+
+/// Which requests are payments, from a file.
+fn payments(file: &std::path::Path) -> std::result::Result<Payments, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    if std::fs::metadata(file).map_err(|error| named(&error))?.len() > PAYMENTS_MAX {
+        return Err(named(&"it is longer than 64 KiB"));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    let payments: Payments = toml::from_str(&text).map_err(|error| named(&error))?;
+    match payments.forms.iter().find(|form| !form.is_usable()) {
+        Some(form) => Err(named(&format!(
+            "the form of `{}` cannot be used: a request that changes something, members named once each, a currency of ISO 4217",
+            artifact::visible(&form.request)
+        ))),
+        None => Ok(payments),
+    }
 }
 
 /// An MCP server, reached or started.
@@ -355,7 +389,7 @@ pub(crate) async fn target_add(terminal: &Terminal, add: TargetAdd) -> Result<()
     let registration = registration(add)?;
     let client = terminal.sign_in().await?;
     let name = registration.name.clone();
-    terminal.grant(&client, GrantRequest::Target { registration }).await?;
+    terminal.grant(&client, GrantRequest::Target { registration: Box::new(registration) }).await?;
     terminal.print(&serde_json::json!({ "target": name }), || format!("target {name} is registered"))
 }
 
@@ -381,6 +415,8 @@ mod tests {
             requests: vec![],
             credential_header: None,
             openapi: None,
+            payments: None,
+            idempotency_header: None,
             private: false,
             reads: vec![],
             writes: vec![],

@@ -50,11 +50,13 @@ impl<'a> Stage<'a> {
             run_as: "owner".to_owned(),
             credential: None,
             approvals: wire::target::Approvals::default(),
+            payments: wire::payments::Payments::default(),
+            idempotency_header: None,
             statement_timeout_ms: 10_000,
             result_rows_max: 1_000,
             labels,
         };
-        ada.grant(GrantRequest::Target { registration }).await?;
+        ada.grant(GrantRequest::Target { registration: Box::new(registration) }).await?;
         let task = ada
             .open_task(GrantRequest::Task {
                 task_type: None,

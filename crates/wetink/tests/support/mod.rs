@@ -136,6 +136,8 @@ impl Scene {
             result_rows_max: 100,
             labels: [("main.rows.n".to_owned(), "personal".to_owned())].into(),
             approvals: wire::target::Approvals::default(),
+            payments: wire::payments::Payments::default(),
+            idempotency_header: None,
         };
         let mut scene = Self { folder, guard, ada, gateway, registration, task: TaskId::random() };
         scene.grant_target();
