@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
-use artifact::bound::{self, ParameterType};
 use artifact::catalog::{Catalog, unnamed_column};
 use artifact::effect::Verb;
 use artifact::{Effect, visible};
+use reading::bound::{self, ParameterType};
 
 use crate::{Analysis, Code, Finding, sentence};
 

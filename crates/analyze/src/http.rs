@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use artifact::catalog::Catalog;
 use artifact::effect::RequestUse;
-use artifact::request::{self, Request};
 use artifact::visible;
+use reading::request::{self, Request};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;

@@ -1,8 +1,9 @@
 //! A mail, or a question to a mailbox: what its own form says, and domains that look like others.
 
 use artifact::effect::{RequestUse, Verb};
-use artifact::request::{self, Method};
-use artifact::{mail, visible};
+use artifact::request::Method;
+use artifact::visible;
+use reading::request;
 
 use crate::Code;
 use crate::draft::Draft;
@@ -24,7 +25,7 @@ pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
     match request.method {
         Method::Draft | Method::Send => {
             // Read once already, as part of the form.
-            let Ok(mail) = mail::read(&request) else { return };
+            let Ok(mail) = reading::mail::read(&request) else { return };
             body = request.headers.iter().map(|(name, _)| (*name).to_owned()).collect();
             recipients = mail.recipients();
             if request.method == Method::Send && !mail.bcc.is_empty() {
@@ -33,7 +34,7 @@ pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
             }
         }
         _ => {
-            let Ok((_, asked)) = mail::place(&request) else { return };
+            let Ok((_, asked)) = reading::mail::place(&request) else { return };
             query = asked.into_iter().map(|(name, _)| name).collect();
         }
     }

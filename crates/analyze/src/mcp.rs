@@ -3,8 +3,8 @@
 
 use artifact::catalog::{Catalog, Tool};
 use artifact::effect::{RequestUse, Verb};
-use artifact::request;
 use artifact::visible;
+use reading::request;
 use serde_json::{Map, Value as Json};
 
 use crate::draft::{Draft, quoted};

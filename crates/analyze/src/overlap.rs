@@ -3,9 +3,10 @@
 //!
 //! Values are compared by their letters and digits alone, in lower case, so that blanks, dashes and capitals hide nothing.
 
-use artifact::{Artifact, Kind, bound};
+use artifact::{Artifact, Kind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use reading::bound;
 
 /// Words in a row that may be one value (an IBAN in groups has nine).
 const WORDS_MAX: usize = 9;

@@ -1,6 +1,7 @@
 //! Statements that differ in their constants only.
 
-use artifact::{Digest, Kind, bound};
+use artifact::{Digest, Kind};
+use reading::bound;
 
 use crate::lexer::{Token, lexemes};
 

@@ -13,10 +13,10 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use artifact::bound::{PARAMETERS_MAX, ParameterType};
 use artifact::catalog::Catalog;
 use artifact::effect::Verb;
 use artifact::{Kind, visible};
+use reading::bound::{PARAMETERS_MAX, ParameterType};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;

@@ -4,9 +4,9 @@
 mod common;
 
 use analyze::{Analysis, Code, analyze, differences, pattern};
-use artifact::bound::{Parameter, ParameterType, compose};
 use artifact::catalog::{Catalog, RelationKind};
 use artifact::{Artifact, Kind};
+use reading::bound::{Parameter, ParameterType, compose};
 
 const KINDS: [(Kind, &str, &str); 3] =
     [(Kind::SqlPostgresql, "$1", "$2"), (Kind::SqlMariadb, "?", "?"), (Kind::SqlSqlite, "?", "?2")];

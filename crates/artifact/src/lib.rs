@@ -1,14 +1,13 @@
 //! Exact bytes and what names them.
 //!
 //! Owns: [`Artifact`] (bytes and digest that agree, I1), [`Digest`], [`Kind`], typed [`Id`]s (I10), [`Timestamp`],
-//! canonical JSON (RFC 8785), the [`Effect`] as plain data, two forms of text: [`bound`],
-//! a statement with its values, and [`request`], an HTTP request; and [`money`] as exact decimals.
+//! canonical JSON (RFC 8785), the [`Effect`] as plain data, and the rules that effects are held against: what may be sent
+//! ([`request`]), to whom ([`mail`]), for how much ([`money`]).
 //!
 //! Never: parses an artifact, talks to anything, reads a clock by itself.
 //!
 //! Read [`bytes`](Artifact) first: everything else names or describes those bytes.
 
-pub mod bound;
 mod bytes;
 pub mod canonical;
 pub mod catalog;

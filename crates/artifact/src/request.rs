@@ -1,24 +1,5 @@
-//! An HTTP request as an artifact: method, path, headers and body, apart from where it goes and what proves the sender. Those two are
-//! the target's, and are added by the executor alone.
-//!
-//! ```text
-//! POST /v1/refunds?notify=no
-//! content-type: application/json
-//!
-//! {"charge":"ch_1","amount":4990}
-//! ```
-//!
-//! A call of a tool of an MCP server has the same form: the tool's name is the path, its arguments are the body. `ASK` calls a
-//! tool that only reads, as the target's registration says, `CALL` any other.
-//!
-//! ```text
-//! CALL /create_issue
-//!
-//! {"title":"The gate sticks"}
-//! ```
-//!
-//! One form, read the same way by the analysis that shows it and by the executor that sends it: whatever two readers could take
-//! differently is refused (RFC 9112, sections 3 and 11; RFC 3986, section 6).
+//! What may be sent, called or asked for: methods, and patterns of paths, as registrations and scopes name them. Requests themselves are
+//! read elsewhere; here are the rules that they are held against.
 
 use std::fmt;
 
@@ -27,38 +8,6 @@ use crate::{Kind, mail};
 
 /// Longest target (path and query), in bytes.
 pub const TARGET_MAX: usize = 8_000;
-/// Most headers.
-pub const HEADERS_MAX: usize = 50;
-/// Longest header value, in bytes.
-pub const VALUE_MAX: usize = 4_000;
-
-/// Headers that are the connection's, the credential's or a proxy's, and so never the agent's.
-const NOT_THEIRS: [&str; 21] = [
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "date",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "max-forwards",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-real-ip",
-    "x-http-method-override",
-];
-/// Beginnings of such headers.
-const NOT_THEIRS_BEGIN: [&str; 3] = ["proxy-", "sec-", "x-forwarded-"];
-
 /// A method that an artifact may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -165,159 +114,43 @@ impl fmt::Display for Method {
     }
 }
 
-/// A request, as it stands in the artifact.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// Method.
-    pub method: Method,
-    /// Path, which begins with `/`.
-    pub path: &'a str,
-    /// What follows `?`.
-    pub query: Option<&'a str>,
-    /// Names in lower case and values, in the order they stand.
-    pub headers: Vec<(&'a str, &'a str)>,
-    /// Everything after the empty line, as it is.
-    pub body: &'a str,
-}
-
-/// Text that is no request of this form.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// The first line.
-    #[error("the first line is a method, one space and a path, e.g. `GET /v1/charges?limit=3`")]
-    Line,
-    /// Another method.
-    #[error(
-        "the method is one of GET, HEAD, POST, PUT, PATCH, DELETE (for a tool ASK, CALL; for a mailbox LIST, READ, MARK, DRAFT, SEND), in capitals"
-    )]
-    Method,
-    /// A path or query that two readers could take differently.
-    #[error("the path is not plain: {0}")]
-    Target(&'static str),
-    /// A header.
-    #[error("the header `{0}` is not usable: {1}")]
-    Header(String, &'static str),
-    /// Too many headers.
-    #[error("there are more than {HEADERS_MAX} headers")]
-    Headers,
-    /// A call of a tool with more than its name and arguments.
-    #[error(
-        "a call is `CALL /name` (or `ASK /name`), an empty line and the arguments as a JSON object; names have letters, digits, `_`, `-`, `.`"
-    )]
-    Tool,
-    /// A mail, or a question to a mailbox, that is not of its form.
-    #[error("that is nothing for a mailbox: {0}")]
-    Mail(&'static str),
-    /// A body where none belongs.
-    #[error("a request that reads has no body")]
-    Body,
-}
-
-/// Reads the exact text.
-pub fn read(text: &str) -> Result<Request<'_>, RequestError> {
-    let (head, body) = text.split_once("\n\n").unwrap_or((text.strip_suffix('\n').unwrap_or(text), ""));
-    let mut lines = head.split('\n');
-    let (method, target) = lines.next().and_then(|line| line.split_once(' ')).ok_or(RequestError::Line)?;
-    let method = Method::from_name(method).ok_or(RequestError::Method)?;
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    plain(target)?;
-    straight(path)?;
-    let mut headers: Vec<(&str, &str)> = Vec::new();
-    for line in lines {
-        let header = header(line, method.kind())?;
-        if headers.len() >= HEADERS_MAX {
-            return Err(RequestError::Headers);
-        }
-        if headers.iter().any(|(name, _)| *name == header.0) {
-            return Err(RequestError::Header(header.0.to_owned(), "it stands there twice"));
-        }
-        headers.push(header);
-    }
-    if method.kind() == Kind::Mcp {
-        let name = path.strip_prefix('/').unwrap_or_default();
-        if !is_tool(name) || query.is_some() || !headers.is_empty() {
-            return Err(RequestError::Tool);
-        }
-    } else if (method.verb() == Verb::Read || method == Method::Mark)
-        && !(body.is_empty() && (method.kind() == Kind::Http || headers.is_empty()))
-    {
-        return Err(RequestError::Body);
-    }
-    let request = Request { method, path, query, headers, body };
-    match method {
-        Method::Draft | Method::Send => mail::read(&request).map(|_| ())?,
-        Method::List | Method::Read | Method::Mark => mail::place(&request).map(|_| ())?,
-        _ => {}
-    }
-    Ok(request)
-}
-
-/// Whether text is a name of a tool that can be called.
-pub fn is_tool(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
-    !name.is_empty() && name.len() <= 128 && name.bytes().all(plain)
-}
-
-/// Only characters that a target may have (RFC 3986, appendix A), and whole escapes.
-fn plain(target: &str) -> Result<(), RequestError> {
+/// Only characters that a target (path and query) may have (RFC 3986, appendix A), and whole escapes. Errors say what it is not.
+pub fn plain(target: &str) -> Result<(), &'static str> {
     let bytes = target.as_bytes();
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&b);
     if target.len() > TARGET_MAX {
-        return Err(RequestError::Target("longer than 8000 bytes"));
+        return Err("longer than 8000 bytes");
     }
     if !bytes.iter().all(|b| allowed(*b)) {
-        return Err(RequestError::Target("it has characters that are to be percent-encoded"));
+        return Err("it has characters that are to be percent-encoded");
     }
     let whole = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     if bytes.iter().enumerate().any(|(at, b)| *b == b'%' && !whole(at)) {
-        return Err(RequestError::Target("a percent sign is not followed by two hexadecimal digits"));
+        return Err("a percent sign is not followed by two hexadecimal digits");
     }
     Ok(())
 }
 
-/// A path that no server and no proxy turns into another one.
-fn straight(path: &str) -> Result<(), RequestError> {
-    let Some(rest) = path.strip_prefix('/') else { return Err(RequestError::Target("it does not begin with `/`")) };
+/// A path that no server and no proxy turns into another one. Errors say what it is not.
+pub fn straight(path: &str) -> Result<(), &'static str> {
+    let Some(rest) = path.strip_prefix('/') else { return Err("it does not begin with `/`") };
     let lower = path.to_ascii_lowercase();
     if ["%2e", "%2f", "%5c", "%00", "%25", "%3b"].iter().any(|escape| lower.contains(escape)) {
-        return Err(RequestError::Target("it hides a dot, a slash, a semicolon or an escape in an escape"));
+        return Err("it hides a dot, a slash, a semicolon or an escape in an escape");
     }
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {
         if segment == "." || segment == ".." {
-            return Err(RequestError::Target("it has a segment of dots"));
+            return Err("it has a segment of dots");
         }
         if segment.is_empty() && segments.peek().is_some() {
-            return Err(RequestError::Target("it has two slashes in a row"));
+            return Err("it has two slashes in a row");
         }
         if segment.contains(';') {
-            return Err(RequestError::Target("it has parameters behind a semicolon, which some servers leave out"));
+            return Err("it has parameters behind a semicolon, which some servers leave out");
         }
     }
     Ok(())
-}
-
-fn header(line: &str, kind: Kind) -> Result<(&str, &str), RequestError> {
-    let shown = |text: &str| crate::visible(&text.chars().take(60).collect::<String>());
-    let (name, value) = line.split_once(": ").ok_or(RequestError::Header(shown(line), "write `name: value`"))?;
-    let wrong = |why| Err(RequestError::Header(shown(name), why));
-    let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || name.len() > 100 || !name.bytes().all(token) {
-        return wrong("names are in lower case");
-    }
-    if NOT_THEIRS.contains(&name) || NOT_THEIRS_BEGIN.iter().any(|begin| name.starts_with(begin)) {
-        return wrong("it is added by the gateway, or not at all");
-    }
-    // A subject is in the language of whoever reads it.
-    let word = |c: char| {
-        (' '..='~').contains(&c)
-            || (kind == Kind::Mail && name == "subject" && !crate::has_hidden(c) && !c.is_control() && c > '~')
-    };
-    let plain = value.chars().all(word);
-    if value.is_empty() || value.len() > VALUE_MAX || value.trim() != value || !plain {
-        return wrong("its value is plain text without spaces around it");
-    }
-    Ok((name, value))
 }
 
 /// Whether a pattern covers a path: `*` stands for one segment, `**` at the end for any number of them.
@@ -350,98 +183,6 @@ pub fn rule(text: &str) -> Option<(Method, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const REFUND: &str = "POST /v1/refunds?notify=no\ncontent-type: application/json\nidempotency-key: r-1\n\n{\"charge\":\"ch_1\",\n\n\"amount\":4990}\n";
-
-    #[test]
-    fn a_request_is_read_as_it_stands() {
-        let request = read(REFUND).unwrap();
-        assert_eq!((request.method, request.path, request.query), (Method::Post, "/v1/refunds", Some("notify=no")));
-        assert_eq!(request.headers, [("content-type", "application/json"), ("idempotency-key", "r-1")]);
-        assert_eq!(request.body, "{\"charge\":\"ch_1\",\n\n\"amount\":4990}\n");
-        assert_eq!(read("GET /").unwrap(), read("GET /\n").unwrap());
-        assert_eq!(read("DELETE /a%20b/c").unwrap().path, "/a%20b/c");
-    }
-
-    #[test]
-    fn a_call_is_a_name_and_arguments() {
-        let call = read("CALL /create_issue\n\n{\"title\": \"x\"}").unwrap();
-        assert_eq!((call.method, call.path, call.body), (Method::Call, "/create_issue", "{\"title\": \"x\"}"));
-        assert_eq!(read("ASK /list.all-2").unwrap().method.kind(), Kind::Mcp);
-        for bad in [
-            "CALL /a/b\n\n{}",
-            "CALL /\n\n{}",
-            "CALL /a?b=c",
-            "CALL /a\nx: y\n\n{}",
-            "CALL /a%41",
-            "CALL a",
-            "CALL /a b",
-        ] {
-            assert!(read(bad).is_err(), "{bad}");
-        }
-        assert!(read(&format!("ASK /{}", "a".repeat(129))).is_err());
-    }
-
-    #[test]
-    fn what_two_readers_could_take_differently_is_refused() {
-        for bad in [
-            "",
-            "GET",
-            "GET  /",
-            "GET /\tx",
-            "get /",
-            "TRACE /",
-            "CONNECT a:1",
-            "OPTIONS *",
-            "GET x",
-            "GET https://evil.example/",
-            "GET //evil.example/",
-            "GET /a//b",
-            "GET /a/../b",
-            "GET /a/./b",
-            "GET /..",
-            "GET /a/%2e%2e/b",
-            "GET /a%2Fb",
-            "GET /a%5cb",
-            "GET /a\\b",
-            "GET /a%",
-            "GET /a%zz",
-            "GET /a%00",
-            "GET /a%252e",
-            "GET /a;b=c",
-            "GET /a#b",
-            "GET /ä",
-            "GET / HTTP/1.1",
-            "GET /a b",
-            "GET /\r\nx: y",
-            "GET /\nHost: evil.example",
-            "GET /\nhost: evil.example",
-            "GET /\ncontent-length: 3",
-            "GET /\ntransfer-encoding: chunked",
-            "GET /\nauthorization: Bearer x",
-            "GET /\ncookie: a=b",
-            "GET /\nx-forwarded-for: 127.0.0.1",
-            "GET /\nproxy-x: y",
-            "GET /\na:b",
-            "GET /\na : b",
-            "GET /\na:  b",
-            "GET /\na: b ",
-            "GET /\na: ",
-            "GET /\na: b\na: c",
-            "GET /\na: \u{e9}",
-            "GET /\n: b",
-            "GET /\n b: c",
-            "GET /\nB: c",
-            "GET /\n\nbody",
-            "HEAD /\n\nbody",
-            "GET /\na: b\rc: d",
-        ] {
-            assert!(read(bad).is_err(), "{bad:?}");
-        }
-        let many: String = (0..=HEADERS_MAX).map(|n| format!("\nh{n}: x")).collect();
-        assert_eq!(read(&format!("GET /{many}")), Err(RequestError::Headers));
-        assert!(read(&format!("GET /{}", "a".repeat(TARGET_MAX))).is_err());
-    }
 
     #[test]
     fn patterns_cover_whole_segments() {

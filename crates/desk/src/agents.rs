@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use artifact::bound::{self, Parameter};
 use artifact::{Digest, Kind, ProposalId, Timestamp, digest_words};
 use doors::Refusal;
 use doors::agents::{
@@ -11,6 +10,7 @@ use doors::agents::{
 };
 use intake::oauth::{Exchange, ExchangeError, Exchanged};
 use intake::{Door, Refused};
+use reading::bound::{self, Parameter};
 use store::ProposalRow;
 use wire::socket::{Registry, TargetView};
 

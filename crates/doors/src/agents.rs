@@ -1,7 +1,8 @@
 //! What agents send and get. The same object over MCP and plain HTTP, complete in itself: it says what happens next.
 
-use artifact::bound::{Parameter, ParameterType};
 use artifact::{Digest, ProposalId, TaskId, Timestamp};
+use reading::bound::Parameter;
+pub use reading::bound::ParameterType;
 use serde::{Deserialize, Serialize};
 
 use crate::Refusal;

@@ -11,8 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use artifact::request::{self, Method, Request};
-use artifact::{mail, money};
+use artifact::request::{self, Method};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +20,8 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::TokioIo;
+use reading::request::Request;
+use reading::{mail, payment};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -146,7 +147,8 @@ async fn perform(
         return Err(failed(FailCode::BadOrder, "a request cannot be tried and rolled back"));
     }
     let origin = Origin::read(origin).ok_or_else(|| failed(FailCode::BadOrder, "the origin is not usable"))?;
-    let request = request::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
+    let request =
+        reading::request::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
     within(&request, job, requests)?;
     let header = credential_header.as_deref().zip(Some(credential_prefix.as_str()));
     let mut ready = ready(&request, &origin, header, secret)?;
@@ -235,7 +237,7 @@ pub(crate) fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> R
         }
         _ => Vec::new(),
     };
-    let payment = money::payment(&job.target.payments.forms, request)
+    let payment = payment::payment(&job.target.payments.forms, request)
         .map_err(|error| failed(FailCode::BeyondEffect, &error.to_string()))?;
     let same = signed.method == request.method.as_str() && signed.path == request.path;
     if !same || signed.recipients != recipients || signed.payment != payment || !job.effect.is_of(job.kind) {

@@ -12,11 +12,13 @@ mod text;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use artifact::Digest;
 use artifact::catalog::{Catalog, Tool};
-use artifact::request::{self, Method, Request};
-use artifact::{Digest, mail};
+use artifact::request::Method;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
+use reading::mail;
+use reading::request::{self, Request};
 use wire::order::{FailCode, Job, Report, ResultColumn, ResultSet};
 use wire::origin;
 use wire::target::{Address, Registration};

@@ -12,9 +12,9 @@ mod session;
 
 use std::time::Instant;
 
-use artifact::bound::{self, Parameter, ParameterType};
 use artifact::effect::Verb;
 use futures_util::TryStreamExt as _;
+use reading::bound::{self, Parameter, ParameterType};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{
     AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, Statement as _, ValueRef as _,

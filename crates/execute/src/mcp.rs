@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use artifact::Digest;
 use artifact::catalog::{Catalog, Tool};
-use artifact::request;
+use reading::request;
 use serde_json::Value as Json;
 use wire::order::{FailCode, Job, Report, ResultColumn, ResultSet};
 use wire::target::{Address, McpServer, Registration};

@@ -13,9 +13,9 @@ mod session;
 
 use std::time::Instant;
 
-use artifact::bound::{self, Parameter, ParameterType};
 use artifact::effect::Verb;
 use futures_util::TryStreamExt as _;
+use reading::bound::{self, Parameter, ParameterType};
 use sqlx::postgres::{PgConnection, PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor as _, Row as _, SqlSafeStr as _, ValueRef as _};
 use tokio::runtime::Runtime;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use artifact::bound::{self, Parameter, ParameterType};
+use reading::bound::{self, Parameter, ParameterType};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};

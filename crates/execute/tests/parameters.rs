@@ -4,11 +4,11 @@
 mod mariadb_server;
 mod support;
 
-use artifact::bound::{Parameter, ParameterType, compose};
 use artifact::effect::{RelationUse, Verb};
 use artifact::{Effect, Kind};
 use execute::perform;
 use mariadb_server::Mariadb;
+use reading::bound::{Parameter, ParameterType, compose};
 use support::Server;
 use wire::order::{FailCode, Job, Order, Report};
 use wire::target::{Address, Registration, Rights, Tls};

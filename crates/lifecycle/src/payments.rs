@@ -2,8 +2,9 @@
 
 use analyze::{Analysis, Code, Finding, mail};
 use artifact::effect::Verb;
-use artifact::money::{self, Payment};
-use artifact::{Artifact, request, visible};
+use artifact::money::Payment;
+use artifact::{Artifact, visible};
+use reading::request;
 
 use crate::Setting;
 
@@ -13,7 +14,7 @@ pub(crate) fn payment(setting: &Setting<'_>, artifact: &Artifact, analysis: &mut
     let Some(sent) = &mut analysis.effect.request else { return };
     let Ok(request) = request::read(artifact.text()) else { return };
     let mut found = Vec::new();
-    match money::payment(setting.forms, &request) {
+    match reading::payment::payment(setting.forms, &request) {
         Ok(None) => return,
         Ok(Some(payment)) => {
             found = people(&payment, setting.paid);

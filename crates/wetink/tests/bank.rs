@@ -13,9 +13,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use artifact::money::{Money, Payment, PaymentForm, payment};
-use artifact::request;
+use artifact::money::{Money, Payment, PaymentForm};
 use machine::Machine;
+use reading::payment::payment;
+use reading::request;
 use script::{Script, settled};
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! The values of a statement: parameters and constants, each with the column that stands before it.
 
 use artifact::effect::Verb;
-use artifact::{Artifact, Effect, bound};
+use artifact::{Artifact, Effect};
+use reading::bound;
 
 use super::{Call, Value};
 use crate::lexer::{Token, lexemes};

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use artifact::mail;
-use artifact::mail::Place;
-use artifact::request::{Method, Request};
+use artifact::request::Method;
 use async_imap::types::{Fetch, Flag, NameAttribute};
 use async_imap::{Authenticator, Client, Session};
 use futures_util::TryStreamExt as _;
+use reading::mail::{self, Place};
+use reading::request::Request;
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultSet};
 
 use super::{Account, BEGIN, lost, message, refused, table, text};

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use artifact::bound::ParameterType;
 use artifact::{Digest, ProposalId, TaskId, Timestamp};
 use doors::agents;
+use doors::agents::ParameterType;
 use serde::Serialize;
 use serde_json::json;
 

@@ -1,10 +1,11 @@
 //! The review page: the five facts, the exact bytes, findings, effect, then the agent's words, then the decision.
 
 use artifact::effect::Verb;
-use artifact::{Timestamp, bound, has_hidden};
+use artifact::{Timestamp, has_hidden};
 use doors::agents::{FindingView, PURPOSE_MAX, Status};
 use doors::people::{Person, ReviewView, Risk};
 use maud::{Markup, html};
+use reading::bound;
 use wire::target::Address;
 
 use super::{At, Signing, environment_chip, moment_full, page, risk_chip, signing};

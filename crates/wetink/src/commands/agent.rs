@@ -4,10 +4,10 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use artifact::bound::ParameterType;
 use artifact::{MAX_ARTIFACT_BYTES, ProposalId};
 use clap::Args;
 use desk::AgentKey;
+use doors::agents::ParameterType;
 use doors::agents::{Check, CheckAnswer, Given, ProposalAnswer, Propose, Status, WAIT_MAX_S};
 
 use crate::client::Client;
