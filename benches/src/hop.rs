@@ -94,6 +94,7 @@ pub(crate) fn target(port: u16, rule: &str) -> Registration {
         approvals: Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

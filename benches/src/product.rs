@@ -230,6 +230,7 @@ impl Gateway {
             approvals: wire::target::Approvals::default(),
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
+            receipts: false,
         };
         let granted = GrantTarget {
             gateway,

@@ -44,6 +44,7 @@ fn target(server: &Server, login: &str, rights: Rights, mirror: Option<&str>) ->
         approvals: wire::target::Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::graph::Workspace;
 use crate::run::{Outcome, on_path, run};
 
-/// A browser's driver, the rules of accessibility, the official client of MCP, a certified OpenID provider, three MCP servers, a mail server.
+/// A browser's driver, the rules of accessibility, the official client of MCP, a certified OpenID provider, three MCP servers, a mail server,
+/// another implementation of HTTP message signatures.
 const PACKAGES: &[&str] = &[
     "playwright-core@1.65.1",
     "axe-core@4.14.1",
@@ -16,6 +17,7 @@ const PACKAGES: &[&str] = &[
     "@modelcontextprotocol/server-filesystem@2026.8.31",
     "@modelcontextprotocol/server-memory@2026.8.31",
     "smtp-server@3.21.6",
+    "http-message-signatures@1.0.6",
 ];
 
 /// Brings the packages to `target/npm`, once a version.

@@ -42,6 +42,7 @@ fn target(server: &Mariadb, login: &str, rights: Rights) -> Registration {
         approvals: wire::target::Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

@@ -56,6 +56,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         approvals: wire::target::Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

@@ -45,6 +45,7 @@ fn registration(address: Address) -> Registration {
         approvals: wire::target::Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

@@ -222,6 +222,7 @@ impl Grants {
             tasks: tasks.collect(),
             policy: self.policy,
             policy_text: self.policy_text.clone(),
+            receipt_key: String::new(),
             stopped: self.stopped.iter().filter(|scope| lasts(scope)).cloned().collect(),
         }
     }

@@ -72,6 +72,8 @@ pub struct Guard {
     pub(crate) vault: Arc<Mutex<Vault>>,
     brokers: Brokers,
     root: Ed25519KeyPair,
+    /// Signs what services get along with requests, and nothing else.
+    pub(crate) receipts: Ed25519KeyPair,
     enrollment: Digest,
     mask_key: zeroize::Zeroizing<[u8; 32]>,
 }
@@ -80,6 +82,7 @@ pub struct Guard {
 struct OwnKeys {
     root: Ed25519KeyPair,
     root_line: String,
+    receipts: Ed25519KeyPair,
     ledger: Keys,
     enroll: String,
     mask: zeroize::Zeroizing<[u8; 32]>,
@@ -91,13 +94,14 @@ fn own_keys(vault: &mut Vault) -> Result<OwnKeys, GuardError> {
     let pair = |seed: &[u8; 32]| Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| GuardError::Crypto);
     let root = pair(&*vault.own_key("root", now)?)?;
     let log = pair(&*vault.own_key("log", now)?)?;
+    let receipts = pair(&*vault.own_key("receipts", now)?)?;
     let seal = *vault.own_key("seal", now)?;
     let mask = vault.own_key("mask", now)?;
     let enroll = format!("wte_{}", URL_SAFE_NO_PAD.encode(&vault.own_key("enroll", now)?[..]));
     let root_line = sshsig::ed25519_line(root.public_key().as_ref());
     let fingerprint = Digest::of(root_line.as_bytes());
     let origin = format!("wetink/{}", &fingerprint.hex()[..16]);
-    Ok(OwnKeys { root, root_line, ledger: Keys { log, seal }, enroll, mask, origin })
+    Ok(OwnKeys { root, root_line, receipts, ledger: Keys { log, seal }, enroll, mask, origin })
 }
 
 fn root_claim(root: &Ed25519KeyPair, statement: String) -> Signed {
@@ -170,6 +174,7 @@ impl Guard {
             floor: config.floor,
             vault,
             root: keys.root,
+            receipts: keys.receipts,
             enrollment: Digest::of(keys.enroll.as_bytes()),
             mask_key: keys.mask,
         };
@@ -283,7 +288,9 @@ impl Guard {
 
     fn registry(&self) -> Answer {
         let used = |task: TaskId| self.ledger.task_use(&task.to_string()).unwrap_or(u64::MAX);
-        Answer::Registry { registry: self.read_grants().registry(self.ledger.size(), Timestamp::now(), used) }
+        let mut registry = self.read_grants().registry(self.ledger.size(), Timestamp::now(), used);
+        registry.receipt_key = sshsig::ed25519_line(self.receipts.public_key().as_ref());
+        Answer::Registry { registry }
     }
 
     fn release(&self, claim: &Signed) -> Result<Answer, Refusal> {

@@ -16,6 +16,7 @@ mod guard;
 mod harden;
 mod look;
 mod money;
+mod receipt;
 mod rotate;
 mod run;
 mod server;

@@ -13,13 +13,14 @@ use ledger::{Budget, Class, Draft, Job, Ledger, LedgerError, NewContent};
 use release::{Held, ReleaseOrder, open};
 use wire::order::{FailCode, Job as OrderJob, Order, Report, Undo};
 use wire::socket::{Answer, Outcome, Proposed, Refused};
-use wire::target::Registration;
+use wire::target::{Address, Registration};
 
 use crate::broker::Lent;
 use crate::entries::{entry, open_content, plain};
 use crate::executors::ExecutorError;
 use crate::guard::Guard;
 use crate::money;
+use crate::receipt;
 
 /// Added to the statement's own time-out for connecting, waiting for locks and committing.
 const SLACK: Duration = Duration::from_secs(30);
@@ -86,12 +87,6 @@ impl SpendLedger for Spender<'_> {
         };
         self.ledger.append(job).map(|_| ())
     }
-}
-
-/// What the request carries besides what was signed.
-fn additions(target: &Registration, run: RunId, reads: bool) -> Vec<(String, String)> {
-    let header = target.idempotency_header.as_ref().filter(|_| !reads);
-    header.map(|name| (name.clone(), run.to_string())).into_iter().collect()
 }
 
 fn about(event: EventKind, approved: &Approved, run: RunId) -> Entry {
@@ -230,7 +225,24 @@ impl Guard {
             Err(error) => return answer_refused(Refused::LedgerFailed, error.to_string()),
         };
         // Announced. If we die from here on, `recover` settles the run at the next start; the approval stays spent.
-        self.carry_out(warrant, template, task, target)
+        self.carry_out(warrant, template, (claim, task), target)
+    }
+
+    /// Headers that a request carries besides what was signed.
+    fn additions(
+        &self,
+        target: &Registration,
+        (run, artifact): (RunId, &str),
+        reads: bool,
+        claim: Option<&Signed>,
+    ) -> Vec<(String, String)> {
+        let once = target.idempotency_header.as_ref().filter(|_| !reads);
+        let mut added: Vec<_> = once.map(|name| (name.clone(), run.to_string())).into_iter().collect();
+        if let (true, Some(claim), Address::Http { origin, .. }) = (target.receipts, claim, &target.address) {
+            let key = (&self.receipts, self.gateway());
+            added.extend(receipt::headers(key, origin, (run, artifact), claim, Timestamp::now()).unwrap_or_default());
+        }
+        added
     }
 
     /// Keeps signatures that are good and too few. Nothing is spent; if we crash here they are collected once more.
@@ -268,7 +280,13 @@ impl Guard {
         }
     }
 
-    fn carry_out(&self, warrant: Warrant, mut base: Entry, task: Option<TaskId>, target: Registration) -> Answer {
+    fn carry_out(
+        &self,
+        warrant: Warrant,
+        mut base: Entry,
+        (claim, task): (Option<&Signed>, Option<TaskId>),
+        target: Registration,
+    ) -> Answer {
         let run = warrant.run();
         base.run = Some(run.to_string());
         let mut running = Running { run, base, task };
@@ -290,7 +308,7 @@ impl Guard {
             target: target.settled(&effect),
             kind: artifact.kind(),
             artifact: artifact.text().to_owned(),
-            additions: additions(&target, run, effect.is_read_only()),
+            additions: self.additions(&target, (run, artifact.text()), effect.is_read_only(), claim),
             effect,
             signer: people.clone(),
         };

@@ -317,6 +317,7 @@ impl Form {
             },
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
+            receipts: false,
         };
         registration.check().map_err(|e| error("malformed", e.to_string()))?;
         Ok(registration)

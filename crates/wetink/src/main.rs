@@ -335,6 +335,8 @@ enum KeyCommand {
     },
     /// Granted keys.
     List,
+    /// What a service needs to check receipts: this gateway's key and the people who may sign (docs/receipts.md).
+    Receipts,
     /// Grant another key (signed).
     Grant {
         /// The person.
@@ -539,6 +541,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Key(KeyCommand::Agent { file }) => roles::agent_key(&terminal, &file),
         Command::Key(KeyCommand::Enroll { person, token }) => roles::enroll(&terminal, &home, &person, &token),
         Command::Key(KeyCommand::List) => grant::list(&terminal, "keys").await,
+        Command::Key(KeyCommand::Receipts) => grant::receipts(&terminal).await,
         Command::Key(KeyCommand::Grant { person, public_key, roles }) => {
             let key = sign::public_line(&public_key)?;
             grant::simple(&terminal, GrantRequest::Key { person, key, roles }, "the key is granted").await

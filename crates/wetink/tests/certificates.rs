@@ -299,6 +299,7 @@ fn a_request_goes_only_to_who_proves_the_name() {
             approvals: Approvals::default(),
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
+            receipts: false,
         };
         let artifact = Artifact::new(Kind::Http, b"POST /pay\n\nx".to_vec()).unwrap();
         let effect = analyze::analyze(&artifact, &artifact::catalog::Catalog::default()).effect;

@@ -94,6 +94,7 @@ impl Servers {
             approvals: wire::target::Approvals::default(),
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
+            receipts: false,
         }
     }
 

@@ -49,6 +49,7 @@ fn job(server: &pg::Server) -> Job {
         approvals: wire::target::Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     };
     let artifact = "UPDATE rows SET n = 7 WHERE id = 3".into();
     Job { target, kind: Kind::SqlPostgresql, artifact, effect, signer: "Ada".into(), additions: Vec::new() }

@@ -83,6 +83,7 @@ fn target(server: &pg::Server) -> Registration {
         approvals: wire::target::Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

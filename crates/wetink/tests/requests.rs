@@ -105,6 +105,7 @@ fn target(origin: &str, requests: &[&str]) -> Registration {
         approvals: Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

@@ -61,6 +61,7 @@ impl Scratch {
             approvals: wire::target::Approvals::default(),
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
+            receipts: false,
         };
         let report = perform(&Order::Catalog { target: target.clone() }, b"", &mut |_, _| false);
         let Report::Catalog { catalog } = report else { panic!("{report:?}") };

@@ -411,6 +411,7 @@ fn registration(server: McpServer, requests: &[&str]) -> Registration {
         approvals: Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

@@ -391,6 +391,8 @@ pub struct Registry {
     pub policy: Digest,
     /// Its text.
     pub policy_text: String,
+    /// OpenSSH line of the key that signs what services get along with requests.
+    pub receipt_key: String,
     /// Stop switches pressed.
     pub stopped: Vec<String>,
 }

@@ -38,6 +38,9 @@ pub struct Registration {
     /// A header in which a request that changes something carries its run's id, so that the service carries it out once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_header: Option<String>,
+    /// True: a request that people signed carries their signatures, and the gateway's message signature, for the service to check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub receipts: bool,
 }
 
 /// Who must sign a run at a target, at least.
@@ -358,6 +361,9 @@ impl Registration {
         }
         if self.kind() != Kind::Http && !self.payments.forms.is_empty() {
             return Err(RegistrationError::Payments);
+        }
+        if self.kind() != Kind::Http && self.receipts {
+            return Err(RegistrationError::Text("receipts"));
         }
         match &self.address {
             Address::Sqlite { path } => {

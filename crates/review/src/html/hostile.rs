@@ -162,6 +162,7 @@ fn registration(text: &str) -> Registration {
         approvals: wire::target::Approvals::default(),
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
+        receipts: false,
     }
 }
 

@@ -85,3 +85,21 @@ pub(crate) async fn stop(terminal: &Terminal, scope: &str) -> Result<()> {
 pub(crate) async fn revoke(terminal: &Terminal, fingerprint: Digest) -> Result<()> {
     simple(terminal, GrantRequest::RevokeKey { fingerprint }, "the key is revoked").await
 }
+
+/// What a service needs to check receipts.
+pub(crate) async fn receipts(terminal: &Terminal) -> Result<()> {
+    let client = terminal.sign_in().await?;
+    let overview: Overview = client.get("/api/v1/overview").await?;
+    let registry = overview.registry;
+    let may_sign = |key: &&wire::socket::KeyView| key.revoked_at.is_none() && key.roles.iter().any(|r| r == "reviewer");
+    let people: Vec<_> = registry.keys.iter().filter(may_sign).collect();
+    let shown = serde_json::json!({
+        "gateway": overview.gateway, "key": registry.receipt_key,
+        "people": people.iter().map(|key| serde_json::json!({ "person": key.person, "key": key.key })).collect::<Vec<_>>(),
+    });
+    terminal.print(&shown, || {
+        let person = |key: &&wire::socket::KeyView| format!("person {}; {}\n", artifact::visible(&key.person), key.key);
+        let people: String = people.iter().map(person).collect();
+        format!("gateway {} {}\n{}", overview.gateway, registry.receipt_key, people.trim_end())
+    })
+}

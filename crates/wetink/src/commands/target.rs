@@ -68,6 +68,9 @@ pub(crate) struct TargetAdd {
     /// Header in which an https:// target takes a key for carrying a request out once, e.g. idempotency-key.
     #[arg(long)]
     pub(crate) idempotency_header: Option<String>,
+    /// What people signed goes along with each request that they signed, so that the service can check it (docs/receipts.md).
+    #[arg(long)]
+    pub(crate) receipts: bool,
     /// The host may have an address of a private network.
     #[arg(long)]
     pub(crate) private: bool,
@@ -210,6 +213,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         approvals: Approvals { quorum: add.quorum, not_requester: add.not_requester },
         payments,
         idempotency_header: add.idempotency_header,
+        receipts: add.receipts,
     };
     registration.check().map_err(|error| usage(&error.to_string()))?;
     Ok(registration)
@@ -417,6 +421,7 @@ mod tests {
             openapi: None,
             payments: None,
             idempotency_header: None,
+            receipts: false,
             private: false,
             reads: vec![],
             writes: vec![],

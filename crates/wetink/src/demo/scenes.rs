@@ -52,6 +52,7 @@ impl<'a> Stage<'a> {
             approvals: wire::target::Approvals::default(),
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
+            receipts: false,
             statement_timeout_ms: 10_000,
             result_rows_max: 1_000,
             labels,

@@ -138,6 +138,7 @@ impl Scene {
             approvals: wire::target::Approvals::default(),
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
+            receipts: false,
         };
         let mut scene = Self { folder, guard, ada, gateway, registration, task: TaskId::random() };
         scene.grant_target();
