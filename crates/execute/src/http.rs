@@ -36,6 +36,7 @@ use wire::origin::Origin;
 use wire::target::Address;
 
 use crate::child::{Commit, Way, failed};
+use crate::members;
 use crate::secret::Secret;
 
 /// How long connecting may take, TLS included.
@@ -203,7 +204,7 @@ async fn perform(
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Report::Done {
         affected: 0,
-        result: result(&head, body.as_deref(), secret),
+        result: result(&head, body.as_deref(), job, secret),
         elapsed_ms,
         undo: None,
         stays: kept.is_some(),
@@ -378,8 +379,12 @@ fn tls(ca_file: Option<&str>) -> Result<ClientConfig, Report> {
     Ok(builder.map_err(|_| bad("TLS cannot be set up"))?.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Columns of the answer.
+const SHA256: usize = 3;
+const BODY: usize = 4;
+
 /// The answer as one row. A body that is no text comes in Base64; one that was not taken is NULL.
-fn result(head: &hyper::http::response::Parts, body: Option<&[u8]>, secret: &Secret) -> ResultSet {
+fn result(head: &hyper::http::response::Parts, body: Option<&[u8]>, job: &Job, secret: &Secret) -> ResultSet {
     let header = |name: &str| {
         let value = head.headers.get(name).and_then(|value| value.to_str().ok())?;
         Some(secret.out_of(&value.chars().take(HEADER_MAX).collect::<String>()))
@@ -398,6 +403,13 @@ fn result(head: &hyper::http::response::Parts, body: Option<&[u8]>, secret: &Sec
         ("sha256", sha256),
         (name, text),
     ];
-    let columns = cells.iter().map(|(name, _)| ResultColumn { name: (*name).to_owned(), origin: None }).collect();
-    ResultSet { columns, rows: vec![cells.into_iter().map(|(_, cell)| cell).collect()], total_rows: 1 }
+    let column = |name: &str| ResultColumn { name: name.to_owned(), origin: Some(name.to_owned()) };
+    let columns = cells.iter().map(|(name, _)| column(name)).collect();
+    let row = cells.into_iter().map(|(_, cell)| cell).collect();
+    let mut result = ResultSet { columns, rows: vec![row], total_rows: 1 };
+    if members::apart(&mut result, BODY, "body", &job.target.labels) {
+        // A digest says which of a few values it was.
+        result.columns[SHA256].origin = None;
+    }
+    result
 }

@@ -14,6 +14,7 @@ mod image;
 mod mail;
 mod mariadb;
 mod mcp;
+mod members;
 mod openapi;
 mod postgresql;
 mod rotate;

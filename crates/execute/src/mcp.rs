@@ -20,6 +20,7 @@ use wire::target::{Address, McpServer, Registration};
 
 use crate::child::{Commit, Way, drifted, failed};
 use crate::http::within;
+use crate::members;
 use crate::secret::Secret;
 use over_http::OverHttp;
 use stdio::Stdio;
@@ -242,6 +243,9 @@ pub(crate) async fn perform(job: &Job, credential: &[u8], way: Way, commit: &mut
     Ok(Report::Done { affected: 0, result: result(name, &answer?, job, &secret), elapsed_ms, undo: None, stays: false })
 }
 
+/// The column with what a piece says.
+const TEXT: usize = 2;
+
 /// One row for each piece of what the tool gave.
 fn result(tool: &str, answer: &Json, job: &Job, secret: &Secret) -> ResultSet {
     let text = |piece: &Json, name: &str| piece.get(name).and_then(Json::as_str).map(|text| secret.out_of(text));
@@ -278,7 +282,9 @@ fn result(tool: &str, answer: &Json, job: &Job, secret: &Secret) -> ResultSet {
     let columns = ["kind", "name", "text"]
         .map(|name| ResultColumn { name: name.to_owned(), origin: Some(format!("{tool}.{name}")) })
         .to_vec();
-    ResultSet { columns, rows, total_rows }
+    let mut result = ResultSet { columns, rows, total_rows };
+    members::apart(&mut result, TEXT, &format!("{tool}.text"), &job.target.labels);
+    result
 }
 
 /// A message of JSON-RPC 2.0; one without a number wants no answer.

@@ -181,6 +181,33 @@ fn changed_accounts_and_names_that_pose_are_red() {
     assert!(codes(&machine, &id).contains(&"not_from_request".to_owned()));
 }
 
+/// C-F7: what is labelled in a body stands in a column of its own, which a task's scope does not let out.
+#[test]
+fn balances_stay_with_people_unless_they_are_released() {
+    let (machine, bank) = (Machine::start(), bank());
+    machine.furnish();
+    assert!(machine.run(&["secret", "set", "bank"], TOKEN, None).status.success());
+    let add = ["target", "add", "bank", &bank.origin(), "--credential", "bank", "--request", "GET /v1/**"];
+    let (ok, text) = machine.person(&[&add[..], &["--label", "body.balance.amount=personal"]].concat(), "");
+    assert!(ok, "{text}");
+    let scope = ["--may", "call GET /v1/accounts/*", "--auto-reads"];
+    let new = ["task", "new", "How does ACME stand?", "--agent", "robin", "--target", "bank"];
+    assert!(machine.person(&[&new[..], &scope[..]].concat(), "").0);
+    let pass = machine.pass_of("bank");
+    let out = machine.run(
+        &["propose", "--json", "--target", "bank", "--purpose", "as asked", "--wait", "10"],
+        "GET /v1/accounts/ACME",
+        Some(&pass),
+    );
+    let answer = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(answer.contains("\\\"amount\\\":null") && answer.contains("Acme GmbH"), "{answer}");
+    assert!(!answer.contains("1000000") && !answer.contains("\"name\":\"sha256\""), "{answer}");
+    let id = serde_json::from_str::<Value>(&answer).unwrap()["proposal_id"].as_str().unwrap().to_owned();
+    let run = machine.json(&["show", &id], "", None)["run"].as_str().unwrap().to_owned();
+    let shown = machine.json(&["result", "show", &run], "", None).to_string();
+    assert!(shown.contains("1000000.00") && shown.contains("body.balance.amount"), "{shown}");
+}
+
 /// C-F1, C-F6: nobody is asked to sign what could be read in two ways.
 #[test]
 fn what_moves_money_and_is_not_beyond_doubt_is_denied() {
