@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use artifact::{Digest, Kind, ProposalId, Timestamp, digest_words};
 use doors::Refusal;
 use doors::agents::{
-    Check, CheckAnswer, Given, PURPOSE_MAX, Principal, ProposalAnswer, Propose, RelationDescription, Status,
+    Check, CheckAnswer, Given, OwnTool, PURPOSE_MAX, Principal, ProposalAnswer, Propose, RelationDescription, Status,
     TargetDescription, TargetSummary,
 };
 use intake::oauth::{Exchange, ExchangeError, Exchanged};
@@ -253,6 +253,16 @@ impl Door for Desk {
             .filter(|t| t.registration.name == task.target)
             .map(|t| Self::summary(t, &task))
             .collect())
+    }
+
+    async fn tools(&self, who: &Principal) -> Result<Option<Vec<OwnTool>>, Refused> {
+        self.limited(who)?;
+        let registry = self.registry().await?;
+        let task = task_of(&registry, who)?;
+        let found = registry.targets.iter().find(|t| t.registration.name == task.target);
+        let Some(found) = found.filter(|t| t.registration.kind() == Kind::Mcp) else { return Ok(None) };
+        let catalog = self.catalog(&task.target, false).await?;
+        Ok(Some(tools::own(&catalog, &found.registration, &task)))
     }
 
     async fn describe(&self, who: &Principal, target: &str) -> Result<TargetDescription, Refused> {

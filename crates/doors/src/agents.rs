@@ -271,6 +271,21 @@ pub struct TargetSummary {
     pub reads_run_without_asking: bool,
 }
 
+/// A tool of an MCP server that is a target, inside the signed scope of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnTool {
+    /// The target's name.
+    pub target: String,
+    /// The tool's name there.
+    pub tool: String,
+    /// True: registered as one that only reads.
+    pub reads: bool,
+    /// What its server says of it, made plain.
+    pub description: String,
+    /// JSON Schema of its arguments, as its server gives it.
+    pub input_schema: serde_json::Map<String, serde_json::Value>,
+}
+
 /// A target with the names of what the scope covers. No data, no comments, no defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

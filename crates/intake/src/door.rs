@@ -4,7 +4,8 @@ use std::time::Duration;
 use artifact::ProposalId;
 use doors::Refusal;
 use doors::agents::{
-    Check, CheckAnswer, Principal, ProposalAnswer, Propose, RefusalAnswer, Status, TargetDescription, TargetSummary,
+    Check, CheckAnswer, OwnTool, Principal, ProposalAnswer, Propose, RefusalAnswer, Status, TargetDescription,
+    TargetSummary,
 };
 
 use crate::oauth::{Exchange, ExchangeError, Exchanged};
@@ -63,6 +64,9 @@ pub trait Door: Clone + Send + Sync + 'static {
 
     /// The targets of the principal's task.
     fn targets(&self, who: &Principal) -> impl Future<Output = Result<Vec<TargetSummary>, Refused>> + Send;
+
+    /// Tools of the MCP server that the principal's task is about, inside its scope; none where its target is something else.
+    fn tools(&self, who: &Principal) -> impl Future<Output = Result<Option<Vec<OwnTool>>, Refused>> + Send;
 
     /// The names that the task's scope covers on one target.
     fn describe(

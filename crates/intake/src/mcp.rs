@@ -8,6 +8,7 @@ mod envelope;
 #[cfg(feature = "conformance")]
 mod fixtures;
 mod handler;
+mod own;
 mod tasks;
 mod tools;
 

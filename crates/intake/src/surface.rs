@@ -7,8 +7,8 @@ use std::time::Duration;
 use artifact::{MAX_ARTIFACT_BYTES, ProposalId};
 use doors::Refusal;
 use doors::agents::{
-    Check, CheckAnswer, PURPOSE_MAX, Principal, ProposalAnswer, Propose, Status, TargetDescription, TargetSummary,
-    WAIT_MAX_S,
+    Check, CheckAnswer, OwnTool, PURPOSE_MAX, Principal, ProposalAnswer, Propose, Status, TargetDescription,
+    TargetSummary, WAIT_MAX_S,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -82,6 +82,10 @@ impl<D: Door> Surface<D> {
         self.in_time(self.door.targets(who)).await
     }
 
+    pub(crate) async fn tools(&self, who: &Principal) -> Result<Option<Vec<OwnTool>>, Refused> {
+        self.in_time(self.door.tools(who)).await
+    }
+
     pub(crate) async fn describe(&self, who: &Principal, target: &str) -> Result<TargetDescription, Refused> {
         target_fits(target)?;
         self.in_time(self.door.describe(who, target)).await
@@ -140,6 +144,11 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Refused> {
 pub(crate) fn malformed(error: &serde_json::Error) -> Refused {
     let text: String = error.to_string().chars().take(200).map(artifact::visible_char).collect();
     Refused::because(Refusal::Malformed, format!("The request does not fit: {text}."))
+}
+
+/// An argument of a tool that is not there, or is no text.
+pub(crate) fn refused_argument(name: &str) -> Refused {
+    Refused::because(Refusal::Malformed, format!("`{name}` is missing; say why in one sentence."))
 }
 
 fn fits(target: &str, body: &str) -> Result<(), Refused> {

@@ -6,6 +6,7 @@ mod browser_tools;
 mod machine;
 mod support;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -169,6 +170,70 @@ fn a_real_program_s_tools_from_proposal_to_release() {
         assert!(Instant::now() < until, "folders of runs are left");
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// What the official client lists and is answered.
+fn called(scene: &Scene, calls: &Value) -> (Vec<Value>, Vec<Value>) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools_of/client.mjs");
+    let mut child = Command::new("node")
+        .arg(script)
+        .env("WETINK_NPM", browser_tools::packages().parent().unwrap())
+        .env("WETINK_URL", format!("{}/mcp", scene.machine.agents))
+        .env("WETINK_TOKEN", &scene.pass)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(calls.to_string().as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    let out = String::from_utf8_lossy(&out.stdout).into_owned();
+    let mut lines = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    (lines.next().unwrap().as_array().unwrap().clone(), lines.collect())
+}
+
+/// An agent's host calls another server's tools as tools of its own: the same proposals, the same signatures.
+#[test]
+fn a_host_calls_another_server_s_tools_by_their_names() {
+    let data = Folder::new();
+    let folder = data.0.canonicalize().unwrap();
+    let note = folder.join("note.txt");
+    std::fs::write(&note, "first\n").unwrap();
+    let command = format!("mcp:{} {} {}", node(), server("filesystem").display(), folder.display());
+    let packages = browser_tools::packages();
+    let (reads, writes) = (packages.to_str().unwrap(), folder.to_str().unwrap());
+    let rules = ["--request", "ASK /read_text_file", "--request", "CALL /write_file", "--request", "CALL /edit_file"];
+    let add = [&[command.as_str(), "--reads", reads, "--writes", writes], &rules[..]].concat();
+    let scene = Scene::new(&add, &["call ASK /read_text_file", "call CALL /write_file"], false);
+    let path = note.to_str().unwrap();
+    let write = serde_json::json!({ "path": path, "content": "hello", "wetink_purpose": "as asked" });
+    let (tools, answers) = called(
+        &scene,
+        &serde_json::json!([
+            { "name": "tools__read_text_file", "arguments": { "path": path, "wetink_purpose": "to see it" } },
+            { "name": "tools__write_file", "arguments": write },
+            { "name": "tools__write_file", "arguments": { "path": path, "content": "hello" } },
+            { "name": "tools__write_file", "arguments": { "path": 7, "content": "x", "wetink_purpose": "as asked" } },
+            { "name": "tools__edit_file", "arguments": { "path": path, "wetink_purpose": "as asked" } },
+            { "name": "tools__move_file", "arguments": {} },
+        ]),
+    );
+    // What is registered and in scope, with the server's schema and one argument more.
+    let own: Vec<&Value> = tools.iter().filter(|tool| tool["name"].as_str().unwrap().contains("__")).collect();
+    let names: Vec<&str> = own.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!((names, tools.len()), (vec!["tools__read_text_file", "tools__write_file"], 9));
+    assert!(own[1]["inputSchema"]["properties"]["content"].is_object(), "{}", own[1]);
+    assert_eq!(own[0]["annotations"]["readOnlyHint"], true);
+    assert_eq!(answers[0]["structuredContent"]["status"], "released", "{}", answers[0]);
+    assert!(answers[0].to_string().contains("first"), "{}", answers[0]);
+    let asked = &answers[1]["structuredContent"];
+    assert_eq!(asked["status"], "pending", "{}", answers[1]);
+    assert!(answers[2]["isError"] == true && answers[2].to_string().contains("wetink_purpose"), "{}", answers[2]);
+    assert!(answers[3]["isError"] == true, "{}", answers[3]);
+    assert!(answers[4]["failed"].is_string() && answers[5]["failed"].is_string(), "{answers:?}");
+    assert_eq!(std::fs::read_to_string(&note).unwrap(), "first\n");
+    let (ran, text) = scene.sign(asked);
+    assert!(ran && text.contains("write_file"), "{text}");
+    assert_eq!(std::fs::read_to_string(&note).unwrap(), "hello");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use artifact::{ProposalId, Timestamp};
 use axum::http::request::Parts;
 use doors::Refusal;
-use doors::agents::{Check, Principal, ProposalAnswer, Propose, RefusalAnswer, Status};
+use doors::agents::{Check, OwnTool, Principal, ProposalAnswer, Propose, RefusalAnswer, Status};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
     CompleteResult, CreateTaskResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode, ErrorData, GetTaskParams,
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::tasks::TaskName;
 use super::tools::{INSTRUCTIONS, Tool};
-use super::{METHODS, ask};
+use super::{METHODS, ask, own};
 use crate::surface::{GET_WAIT_S, PROPOSE_WAIT_S, Surface, malformed, rests, wait};
 use crate::{Door, IntakeConfig, Refused};
 
@@ -31,6 +31,8 @@ const VERSIONS: &[ProtocolVersion] =
     &[ProtocolVersion::V_2025_06_18, ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2026_07_28];
 /// How long a client may keep the list of tools, in milliseconds. It changes with the gateway's version only.
 const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
+/// The same where tools of another server are among them.
+const OWN_TTL_MS: u64 = 60 * 1000;
 /// JSON-RPC code of a refusal where no tool result can carry it; outside the ranges that JSON-RPC and MCP keep for themselves.
 const REFUSED: ErrorCode = ErrorCode(1);
 /// The agents' side of MCP.
@@ -114,6 +116,26 @@ impl<D: Door> Agents<D> {
             }
         };
         Ok(result.into())
+    }
+
+    /// The tool of a target that is called by this name.
+    async fn own(&self, name: &str, context: &RequestContext<RoleServer>) -> Option<OwnTool> {
+        if !name.contains("__") {
+            return None;
+        }
+        let all = self.surface.tools(principal(context).ok()?).await.ok()??;
+        all.into_iter().find(|own| own::name(own).as_deref() == Some(name))
+    }
+
+    async fn call_own(
+        &self,
+        own: &OwnTool,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, Refused> {
+        let asked_before = request.input_responses.is_some() || request.request_state.is_some();
+        let proposal = own::proposal(own, request.arguments.unwrap_or_default())?;
+        self.propose(principal(context)?, proposal, asked_before, context).await
     }
 
     async fn propose(
@@ -210,11 +232,19 @@ impl<D: Door> ServerHandler for Agents<D> {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools.to_vec())
-            .with_ttl_ms(TOOLS_TTL_MS)
-            .with_cache_scope(CacheScope::Private))
+        let mut tools = self.tools.to_vec();
+        let mut ttl = TOOLS_TTL_MS;
+        if let Ok(who) = principal(&context) {
+            // A server that does not answer takes nothing of ours away.
+            let own = self.surface.tools(who).await.unwrap_or_else(|_| Some(Vec::new()));
+            if let Some(own) = own {
+                tools.extend(own.iter().filter_map(own::describe));
+                ttl = OWN_TTL_MS;
+            }
+        }
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(ttl).with_cache_scope(CacheScope::Private))
     }
 
     fn get_tool(&self, name: &str) -> Option<Described> {
@@ -226,12 +256,15 @@ impl<D: Door> ServerHandler for Agents<D> {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(tool) = Tool::named(&request.name) else {
-            return Err(ErrorData::invalid_params("no tool has this name; tools/list names them", None));
+        let (name, called) = match Tool::named(&request.name) {
+            Some(tool) => (tool.name(), self.call(tool, request, &context).await),
+            None => match self.own(&request.name, &context).await {
+                Some(own) => ("own", self.call_own(&own, request, &context).await),
+                None => return Err(ErrorData::invalid_params("no tool has this name; tools/list names them", None)),
+            },
         };
-        let called = self.call(tool, request, &context).await;
         Ok(called.unwrap_or_else(|refused| {
-            tracing::info!(tool = tool.name(), refused = refused.refusal.code(), "agent call refused");
+            tracing::info!(tool = name, refused = refused.refusal.code(), "agent call refused");
             result(&RefusalAnswer::from(refused), true).into()
         }))
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use artifact::{Digest, ProposalId, SessionId, TaskId, Timestamp};
 use doors::Refusal;
 use doors::agents::{
-    Check, CheckAnswer, Principal, ProposalAnswer, Propose, RelationDescription, Status, TargetDescription,
+    Check, CheckAnswer, OwnTool, Principal, ProposalAnswer, Propose, RelationDescription, Status, TargetDescription,
     TargetSummary,
 };
 use intake::oauth::{Exchange, ExchangeError, Exchanged};
@@ -193,6 +193,10 @@ impl Door for TestDoor {
 
     async fn targets(&self, _: &Principal) -> Result<Vec<TargetSummary>, Refused> {
         Ok(vec![target()])
+    }
+
+    async fn tools(&self, _: &Principal) -> Result<Option<Vec<OwnTool>>, Refused> {
+        Ok(None)
     }
 
     async fn describe(&self, _: &Principal, name: &str) -> Result<TargetDescription, Refused> {
