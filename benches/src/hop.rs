@@ -95,6 +95,7 @@ pub(crate) fn target(port: u16, rule: &str) -> Registration {
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

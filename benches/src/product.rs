@@ -231,6 +231,7 @@ impl Gateway {
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
             receipts: false,
+            rotate_after_s: None,
         };
         let granted = GrantTarget {
             gateway,

@@ -45,6 +45,7 @@ fn target(server: &Server, login: &str, rights: Rights, mirror: Option<&str>) ->
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

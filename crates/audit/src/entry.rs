@@ -42,6 +42,8 @@ pub enum EventKind {
     PolicySet,
     /// A credential was put into the vault.
     SecretStored,
+    /// A credential is older than its target's registration allows, and was not changed by itself.
+    SecretOverdue,
     /// An agent got an identity.
     AgentEnrolled,
     /// An agent lost it.
@@ -101,6 +103,7 @@ impl EventKind {
                 | Self::Held
                 | Self::Released
                 | Self::Erased
+                | Self::SecretOverdue
         )
     }
 }

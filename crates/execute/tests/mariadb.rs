@@ -43,6 +43,7 @@ fn target(server: &Mariadb, login: &str, rights: Rights) -> Registration {
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

@@ -51,6 +51,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

@@ -1,17 +1,25 @@
 //! New passwords for targets' logins, and what is known of secrets.
 
-use std::sync::PoisonError;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use artifact::Timestamp;
+use audit::entry::EventKind;
+use ledger::Job;
 use vault::Found;
 use wire::order::{Order, Report};
 use wire::socket::{Answer, Refused, SecretView};
 use wire::target::Rights;
 
+use crate::entries::{entry, plain};
 use crate::guard::Guard;
 use crate::run::{Refusal, refused};
 
+/// How often ages are looked at, at the least often.
+const LOOK: Duration = Duration::from_mins(10);
+/// What is due and could not be changed is tried, and told, again after this.
+const AGAIN: Duration = Duration::from_hours(24);
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -49,6 +57,54 @@ impl Guard {
         }
         let info = self.vault.lock().unwrap_or_else(PoisonError::into_inner).promote(secret, now);
         self.stored(info, Some("rotation"))
+    }
+
+    /// Looks after the age of credentials, as registrations ask for it, as long as the guard is there.
+    pub fn look_after_ages(guard: &Arc<Self>) -> std::io::Result<()> {
+        let guard: Weak<Self> = Arc::downgrade(guard);
+        let watch = move || {
+            let mut tried = HashMap::new();
+            while let Some(guard) = guard.upgrade() {
+                let next = guard.look_at_ages(&mut tried);
+                drop(guard);
+                std::thread::sleep(next);
+            }
+        };
+        std::thread::Builder::new().name("ages".into()).spawn(watch).map(|_| ())
+    }
+
+    /// Changes what is due, or says so in the log. Answers when to look again.
+    fn look_at_ages(&self, tried: &mut HashMap<String, Instant>) -> Duration {
+        let (mut due, mut next) = (Vec::new(), LOOK);
+        let listed = self.vault.lock().unwrap_or_else(PoisonError::into_inner).list();
+        {
+            let grants = self.read_grants();
+            for target in grants.targets.values() {
+                let (Some(after), Some(name)) = (target.rotate_after_s, &target.credential) else { continue };
+                next = next.min(Duration::from_secs(after));
+                let Some(info) = listed.iter().find(|info| info.name == *name) else { continue };
+                let age_s = Timestamp::now().millis_since(info.stored_at) / 1000;
+                let lately = tried.get(&target.name).is_some_and(|at| at.elapsed() < AGAIN);
+                if age_s >= after && !lately && !grants.is_stopped(&[], None, &target.name, None) {
+                    due.push((target.name.clone(), info.clone(), age_s));
+                }
+            }
+        }
+        for (target, info, age_s) in due {
+            if self.rotate(&target).is_ok() {
+                tried.remove(&target);
+                continue;
+            }
+            tried.insert(target.clone(), Instant::now());
+            let mut overdue = entry(EventKind::SecretOverdue);
+            overdue.target = Some(target);
+            overdue.facts.insert("name".into(), info.name);
+            overdue.facts.insert("version".into(), info.version.to_string());
+            overdue.facts.insert("age_s".into(), age_s.to_string());
+            // A ledger that takes nothing more says so to everybody who asks for anything.
+            let _ = self.ledger.append(Job { drafts: vec![plain(overdue)], ..Job::default() });
+        }
+        next
     }
 
     /// Names, versions, ages and who uses them.

@@ -318,6 +318,7 @@ impl Form {
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
             receipts: false,
+            rotate_after_s: None,
         };
         registration.check().map_err(|e| error("malformed", e.to_string()))?;
         Ok(registration)

@@ -71,6 +71,7 @@ pub(crate) fn watch(
             proposed(db, &about, entry.event == EventKind::Denied, contents)
         }
         EventKind::Released => released(db, index, entry),
+        EventKind::SecretOverdue => overdue(db, index, entry),
         _ => Ok(()),
     }
 }
@@ -144,6 +145,17 @@ fn first_seen(db: &Connection, about: &About<'_>, effect: &serde_json::Value) ->
         raise(db, about, "first_seen", &format!("touches for the first time: {}", new.join(", ")))?;
     }
     Ok(())
+}
+
+/// A credential that is due. It is nobody's doing, so the guard stands where an agent would.
+fn overdue(db: &Connection, index: i64, entry: &Entry) -> Result<(), StoreError> {
+    let Some(target) = &entry.target else { return Ok(()) };
+    let fact = |name: &str| entry.facts.get(name).map_or("", String::as_str);
+    let days = fact("age_s").parse::<u64>().unwrap_or(0) / 86_400;
+    let about =
+        About { index, at: ms(entry.at), agent: &entry.actor.name, person: "", task: "", target, proposal: None };
+    let sentence = format!("says that the credential {} is {days} days old and due to be changed", fact("name"));
+    write(db, &about, "secret_overdue", &sentence)
 }
 
 /// What an agent was given of a target adds up, whatever the task: in all, and for each relation that was read.

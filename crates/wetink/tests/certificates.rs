@@ -300,6 +300,7 @@ fn a_request_goes_only_to_who_proves_the_name() {
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
             receipts: false,
+            rotate_after_s: None,
         };
         let artifact = Artifact::new(Kind::Http, b"POST /pay\n\nx".to_vec()).unwrap();
         let effect = analyze::analyze(&artifact, &artifact::catalog::Catalog::default()).effect;

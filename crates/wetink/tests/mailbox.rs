@@ -95,6 +95,7 @@ impl Servers {
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
             receipts: false,
+            rotate_after_s: None,
         }
     }
 

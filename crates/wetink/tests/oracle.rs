@@ -84,6 +84,7 @@ fn target(server: &pg::Server) -> Registration {
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

@@ -106,6 +106,7 @@ fn target(origin: &str, requests: &[&str]) -> Registration {
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

@@ -10,7 +10,7 @@ mod support;
 
 use std::path::Path;
 
-use machine::{Machine, WETINK};
+use machine::{Asked, Machine, WETINK, ask, session, signed};
 
 const FIRST: &str = "first-4eC39HqLyjWDarj";
 
@@ -156,4 +156,73 @@ fn a_mariadb_password_is_changed_in_both_places() {
     };
     let logged = || server.sql("SELECT argument FROM mysql.general_log");
     changed_in_both_places(&machine, &as_it_was, &opens, &logged);
+}
+
+/// A credential that is due is changed without anybody asking; one that cannot be is told.
+#[test]
+fn what_is_due_is_changed_or_told() {
+    let server = pg::Server::start();
+    server.sql(&format!(
+        "CREATE TABLE goods (id int PRIMARY KEY, n int); CREATE ROLE app LOGIN PASSWORD '{FIRST}'; GRANT SELECT ON goods TO app; GRANT USAGE ON SCHEMA public TO app"
+    ));
+    server.let_in("local all boss trust\nlocal all all scram-sha-256\n");
+    let machine = Machine::start();
+    furnish(&machine, &format!("postgres://app@{}/postgres", server.socket().replace('/', "%2F")));
+    assert_eq!(version(&machine).0, 1);
+    // Registered anew: due after three seconds; and a service whose token nobody here can change.
+    let registered = machine.json(&["target", "list"], "", None);
+    let goods = registered.as_array().unwrap().iter().find(|t| t["registration"]["name"] == "goods").unwrap();
+    let mut registration: wire::target::Registration = serde_json::from_value(goods["registration"].clone()).unwrap();
+    registration.rotate_after_s = Some(3);
+    grant(&machine, &registration);
+    registration.name = "service".into();
+    registration.credential = Some("token".into());
+    registration.rotate_after_s = Some(3);
+    registration.address = wire::target::Address::Http {
+        origin: "https://api.example".into(),
+        requests: vec!["GET /**".into()],
+        credential_header: Some("authorization".into()),
+        credential_prefix: "Bearer ".into(),
+        private: false,
+        ca_file: None,
+        openapi: None,
+    };
+    registration.run_as = "the gateway".into();
+    assert!(machine.run(&["secret", "set", "token"], "tok-4eC39HqLyjWDarj", None).status.success());
+    grant(&machine, &registration);
+    // It looks at ages when it starts, and then as often as what is registered asks for.
+    machine.kill("guard");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let told = || String::from_utf8_lossy(&machine.run(&["alerts", "--json"], "", None).stdout).into_owned();
+    let changed = || machine.run(&["secret", "list", "--json"], "", None).stdout;
+    let machine_told = loop {
+        let (alerts, secrets) = (told(), String::from_utf8_lossy(&changed()).into_owned());
+        if alerts.contains("secret_overdue") && secrets.contains("\"name\":\"pw\"") && version(&machine).0 >= 2 {
+            break alerts;
+        }
+        assert!(std::time::Instant::now() < until, "{alerts} {secrets}");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    };
+    assert!(machine_told.contains("service") && machine_told.contains("token"), "{machine_told}");
+    // The service's is told once, the login's is not told.
+    assert_eq!(machine_told.matches("\"secret_overdue\"").count(), 1, "{machine_told}");
+    assert!(reads(&machine));
+}
+
+/// Registers a target as a page would.
+fn grant(machine: &Machine, registration: &wire::target::Registration) {
+    let key = machine.path("key");
+    let token = session(machine, &key);
+    let headers = [("content-type", "application/json".to_owned()), ("authorization", format!("Bearer {token}"))];
+    let post = |path: &str, body: &str| {
+        let (status, _, body) = ask(&Asked { base: &machine.people, method: "POST", path, headers: &headers, body });
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    let asked = serde_json::json!({ "grant": "target", "registration": registration }).to_string();
+    let proposed = post("/api/v1/grant-statement", &asked);
+    let statement = proposed["statement"].as_str().unwrap();
+    let armored = signed(&key, approve::NAMESPACE, statement);
+    let claim = serde_json::json!({ "statement": statement, "signatures": [{ "type": "ssh", "armored": armored }] });
+    post("/api/v1/grants", &serde_json::json!({ "claim": claim, "attachment": proposed["attachment"] }).to_string());
 }

@@ -62,6 +62,7 @@ impl Scratch {
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
             receipts: false,
+            rotate_after_s: None,
         };
         let report = perform(&Order::Catalog { target: target.clone() }, b"", &mut |_, _| false);
         let Report::Catalog { catalog } = report else { panic!("{report:?}") };

@@ -477,6 +477,7 @@ fn registration(server: McpServer, requests: &[&str]) -> Registration {
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Registration {
     /// A header in which a request that changes something carries its run's id, so that the service carries it out once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_header: Option<String>,
+    /// Age of the credential, in seconds, from which it is due: changed by the guard where that is possible, told to people where not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_after_s: Option<u64>,
     /// True: a request that people signed carries their signatures, and the gateway's message signature, for the service to check.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub receipts: bool,
@@ -315,6 +318,8 @@ fn program(command: &[String], variable: Option<&str>) -> Result<(), Registratio
 impl Registration {
     /// Most rows any run may return.
     pub const RESULT_ROWS_LIMIT: u64 = 10_000;
+    /// Longest time after which a credential is due, in seconds: two years.
+    pub const ROTATE_LIMIT_S: u64 = 2 * 366 * 86_400;
     /// Longest wait of a mail before it is sent, in seconds.
     pub const OUTBOX_LIMIT_S: u32 = 15;
     /// Longest statement time-out in milliseconds.
@@ -351,6 +356,9 @@ impl Registration {
         }
         if !(1..=10).contains(&self.approvals.quorum) {
             return Err(RegistrationError::Limit("people who must sign", 10));
+        }
+        if self.rotate_after_s.is_some_and(|age| age == 0 || age > Self::ROTATE_LIMIT_S || self.credential.is_none()) {
+            return Err(RegistrationError::Limit("age of a credential in seconds", Self::ROTATE_LIMIT_S));
         }
         if !self.payments.is_usable() {
             return Err(RegistrationError::Payments);

@@ -20,6 +20,7 @@ fn words(signal: &str) -> &str {
         "share" => "much of a table",
         "held_value" => "value kept back",
         "canary" => "planted marker",
+        "secret_overdue" => "credential due",
         "not_from_request" => "not from the request",
         "masked_value" => "masked value used",
         "secret_inside" => "secret inside",
@@ -42,9 +43,14 @@ pub(crate) fn alerts_page(who: &Person, rows: &[SignalView]) -> Markup {
                     @for row in rows {
                         li.card {
                             p { strong { (marked(words(&row.signal))) } " · " span.dim { (moment_full(row.at, now)) } }
-                            p { span.mono { (marked(&row.agent)) } " for " (marked(&row.person)) " " (marked(&row.sentence)) }
+                            p {
+                                span.mono { (marked(&row.agent)) }
+                                @if !row.person.is_empty() { " for " (marked(&row.person)) }
+                                " " (marked(&row.sentence))
+                            }
                             p.dim {
-                                "target " span.mono { (marked(&row.target)) } " · task " span.mono { (marked(&row.task)) }
+                                "target " span.mono { (marked(&row.target)) }
+                                @if !row.task.is_empty() { " · task " span.mono { (marked(&row.task)) } }
                                 @if let Some(id) = &row.proposal { " · " a href={ "/r/" (id) } { (id) } }
                                 @if row.agent.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
                                     " · " a href={ "/audit?actor=" (row.agent) } { "all of its entries" }

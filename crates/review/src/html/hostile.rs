@@ -163,6 +163,7 @@ fn registration(text: &str) -> Registration {
         payments: wire::payments::Payments::default(),
         idempotency_header: None,
         receipts: false,
+        rotate_after_s: None,
     }
 }
 

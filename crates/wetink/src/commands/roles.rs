@@ -95,7 +95,8 @@ fn guard_main(args: GuardArgs, dir: Option<PathBuf>, hardened: bool) -> Result<(
     let token = guard.enrollment_token();
     let uid = own_uid();
     guard::listen(&home.desk_socket(), Door::Desk, uid, Arc::clone(&guard) as Arc<dyn guard::Answerer>)?;
-    guard::listen(&home.operator_socket(), Door::Operator, uid, guard)?;
+    Guard::look_after_ages(&guard)?;
+    guard::listen(&home.operator_socket(), Door::Operator, uid, Arc::clone(&guard) as Arc<dyn guard::Answerer>)?;
     let mut out = std::io::stdout();
     if let Some(token) = token {
         writeln!(out, "enroll {token}")?;

@@ -68,6 +68,9 @@ pub(crate) struct TargetAdd {
     /// Header in which an https:// target takes a key for carrying a request out once, e.g. idempotency-key.
     #[arg(long)]
     pub(crate) idempotency_header: Option<String>,
+    /// Days after which the credential is due: the guard changes passwords of PostgreSQL and MariaDB by itself, others are alerts.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=366))]
+    pub(crate) rotate_after: Option<u64>,
     /// What people signed goes along with each request that they signed, so that the service can check it (docs/receipts.md).
     #[arg(long)]
     pub(crate) receipts: bool,
@@ -214,6 +217,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         payments,
         idempotency_header: add.idempotency_header,
         receipts: add.receipts,
+        rotate_after_s: add.rotate_after.map(|days| days * 86_400),
     };
     registration.check().map_err(|error| usage(&error.to_string()))?;
     Ok(registration)
@@ -422,6 +426,7 @@ mod tests {
             payments: None,
             idempotency_header: None,
             receipts: false,
+            rotate_after: None,
             private: false,
             reads: vec![],
             writes: vec![],

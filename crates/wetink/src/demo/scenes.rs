@@ -53,6 +53,7 @@ impl<'a> Stage<'a> {
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
             receipts: false,
+            rotate_after_s: None,
             statement_timeout_ms: 10_000,
             result_rows_max: 1_000,
             labels,

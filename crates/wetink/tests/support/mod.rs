@@ -139,6 +139,7 @@ impl Scene {
             payments: wire::payments::Payments::default(),
             idempotency_header: None,
             receipts: false,
+            rotate_after_s: None,
         };
         let mut scene = Self { folder, guard, ada, gateway, registration, task: TaskId::random() };
         scene.grant_target();
