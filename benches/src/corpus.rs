@@ -111,6 +111,7 @@ pub(crate) fn examined() -> Result<Examined> {
         rights: lifecycle::RunRights::Effect,
         own: None,
         written_to: &[],
+        graphql: None,
         forms: &[],
         paid: &[],
         asked: None,

@@ -96,6 +96,7 @@ pub(crate) fn target(port: u16, rule: &str) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

@@ -232,6 +232,7 @@ impl Gateway {
             idempotency_header: None,
             receipts: false,
             rotate_after_s: None,
+            graphql: None,
         };
         let granted = GrantTarget {
             gateway,

@@ -46,6 +46,7 @@ fn target(server: &Server, login: &str, rights: Rights, mirror: Option<&str>) ->
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::graph::Workspace;
 use crate::run::{Outcome, on_path, run};
 
 /// A browser's driver, the rules of accessibility, the official client of MCP, a certified OpenID provider, three MCP servers, a mail server,
-/// another implementation of HTTP message signatures.
+/// another implementation of HTTP message signatures, a GraphQL service.
 const PACKAGES: &[&str] = &[
     "playwright-core@1.65.1",
     "axe-core@4.14.1",
@@ -18,6 +18,8 @@ const PACKAGES: &[&str] = &[
     "@modelcontextprotocol/server-memory@2026.8.31",
     "smtp-server@3.21.6",
     "http-message-signatures@1.0.6",
+    "graphql@17.1.0",
+    "graphql-http@1.23.1",
 ];
 
 /// Brings the packages to `target/npm`, once a version.

@@ -96,6 +96,7 @@ codes! {
     NewRecipient "new_recipient" Caution false "A mail goes to somebody to whom none was sent from here before.";
     LookalikeRecipient "lookalike_recipient" High false "A mail goes to a domain that looks like a known one and is another.";
     OutsideRecipient "outside_recipient" Info false "A mail goes outside the mailbox's own domain.";
+    OperationUnclear "operation_unclear" Refuse true "A request to a GraphQL path that is not one readable query or mutation.";
     PaymentUnclear "payment_unclear" Refuse true "A request that moves money does not say beyond doubt how much to whom.";
     NewPayee "new_payee" High false "Money goes to an account to which none went from here before.";
     ChangedAccount "changed_account" High false "Money goes to a known name at another account than before.";

@@ -61,6 +61,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         body: members,
         recipients: Vec::new(),
         payment: None,
+        operation: None,
     });
 }
 

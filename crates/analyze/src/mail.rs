@@ -39,7 +39,7 @@ pub(crate) fn analyze_into(text: &str, draft: &mut Draft) {
         }
     }
     let (method, path) = (request.method.as_str().to_owned(), request.path.to_owned());
-    draft.effect.request = Some(RequestUse { method, path, query, body, recipients, payment: None });
+    draft.effect.request = Some(RequestUse { method, path, query, body, recipients, payment: None, operation: None });
     draft.effect.normalize();
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn analyze_into(text: &str, catalog: &Catalog, draft: &mut Draft) {
         body: arguments.keys().cloned().collect(),
         recipients: Vec::new(),
         payment: None,
+        operation: None,
     });
     let Some(tool) = catalog.tool(name) else {
         let sentence = format!("The server has no tool {}.", quoted(name));

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use artifact::effect::{Grade, RelationUse, RequestUse, Rows, Verb};
+use artifact::effect::{Grade, OperationKind, RelationUse, RequestUse, Rows, Verb};
 use artifact::{Effect, Kind, visible};
 
 use crate::{Analysis, Code, Finding};
@@ -89,6 +89,13 @@ pub fn headline(analysis: &Analysis, rows: Option<Rows>) -> String {
         if effect.is_of(Kind::Mcp) {
             let does = if effect.verb == Verb::Read { "ASKS" } else { "CALLS" };
             return format!("{does} the tool {}", visible(request.path.trim_start_matches('/')));
+        }
+        if let Some(operation) = &request.operation {
+            let fields = operation.fields.iter().map(|field| visible(field)).collect::<Vec<_>>().join(", ");
+            return match operation.kind {
+                OperationKind::Query => format!("ASKS {} for {fields}", visible(&request.path)),
+                OperationKind::Mutation => format!("SENDS the mutation {fields} to {}", visible(&request.path)),
+            };
         }
         if let Some(payment) = &request.payment {
             let account = visible(&payment.account);

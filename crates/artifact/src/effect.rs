@@ -85,9 +85,39 @@ pub struct RequestUse {
     /// The payment that it is, where the target's registration says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<Payment>,
+    /// The GraphQL operation that it is, where the target's registration says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+}
+
+/// What a GraphQL request asks of its service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// Whether it reads or changes.
+    pub kind: OperationKind,
+    /// Fields of the root type, by their real names, sorted.
+    pub fields: Vec<String>,
+}
+
+/// Kinds of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationKind {
+    /// Reads.
+    Query,
+    /// Changes something.
+    Mutation,
 }
 
 impl RequestUse {
+    /// What it does: as its method says, or its operation.
+    pub fn verb(&self) -> Option<Verb> {
+        let asks = self.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Query);
+        let method = Method::from_name(&self.method)?;
+        Some(if asks && method == Method::Post { Verb::Read } else { method.verb() })
+    }
+
     /// Whether rules allow it: one names method and path, or for a mail that is sent, each recipient.
     pub fn within<'a>(&self, rules: &[(Method, &'a str)]) -> bool {
         let mut rules = rules.iter().filter(|(method, _)| method.as_str() == self.method);
@@ -249,7 +279,8 @@ impl Effect {
             None => !kind.is_request(),
             Some(request) => {
                 let method = Method::from_name(&request.method);
-                method.is_some_and(|method| method.kind() == kind && method.verb() == self.verb)
+                method.is_some_and(|method| method.kind() == kind)
+                    && request.verb() == Some(self.verb)
                     && self.commits_itself == (self.verb != Verb::Read)
                     && self.relations.is_empty()
                     && self.functions.is_empty()
@@ -258,6 +289,7 @@ impl Effect {
                     && (self.shapes.is_empty() || kind == Kind::Mcp)
                     && (request.recipients.is_empty() || matches!(method, Some(Method::Send | Method::Draft)))
                     && (request.payment.is_none() || (kind == Kind::Http && self.verb != Verb::Read))
+                    && (request.operation.is_none() || (kind == Kind::Http && method == Some(Method::Post)))
             }
         }
     }
@@ -493,6 +525,7 @@ mod tests {
             body: vec![],
             recipients: vec![],
             payment: None,
+            operation: None,
         });
         assert!(
             hit("call POST /v1/payouts/**", &sent)
@@ -538,6 +571,7 @@ mod tests {
             body: vec![],
             recipients: vec![],
             payment: None,
+            operation: None,
         };
         e.request = Some(request("POST", "/v1/refunds"));
         (e.verb, e.commits_itself) = (Verb::Insert, true);
@@ -601,8 +635,15 @@ mod tests {
             effect.commits_itself = true;
             let recipients = recipients.iter().map(|address| (*address).to_owned()).collect();
             let (method, path) = ("SEND".to_owned(), "/".to_owned());
-            effect.request =
-                Some(RequestUse { method, path, query: vec![], body: vec!["to".into()], recipients, payment: None });
+            effect.request = Some(RequestUse {
+                method,
+                path,
+                query: vec![],
+                body: vec!["to".into()],
+                recipients,
+                payment: None,
+                operation: None,
+            });
             effect
         };
         let both = mail(&["bo@acme.example", "cy@shop.example"]);

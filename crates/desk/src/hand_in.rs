@@ -228,6 +228,7 @@ impl Desk {
                 },
                 own: target.registration.own_address(),
                 written_to: &against.written_to,
+                graphql: target.registration.graphql.as_deref(),
                 forms: &target.registration.payments.forms,
                 paid: &against.paid,
                 asked: against.asked.as_deref(),

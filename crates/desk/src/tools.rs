@@ -79,6 +79,7 @@ fn inside<'a>(
             body: Vec::new(),
             recipients: Vec::new(),
             payment: None,
+            operation: None,
         };
         // Whom mail may go to is told apart from that some may be sent.
         let named = |rules: &[(Method, &str)]| {

@@ -21,7 +21,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::TokioIo;
 use reading::request::Request;
-use reading::{mail, payment};
+use reading::{graphql, mail, payment};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -240,9 +240,20 @@ pub(crate) fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> R
     };
     let payment = payment::payment(&job.target.payments.forms, request)
         .map_err(|error| failed(FailCode::BeyondEffect, &error.to_string()))?;
+    let operation = match &job.target.graphql {
+        Some(path) if request.path == path => {
+            Some(graphql::operation(request).map_err(|error| failed(FailCode::BeyondEffect, &error.to_string()))?)
+        }
+        _ => None,
+    };
     let same = signed.method == request.method.as_str() && signed.path == request.path;
-    if !same || signed.recipients != recipients || signed.payment != payment || !job.effect.is_of(job.kind) {
-        return beyond("the signed effect names another request, other people, or another payment");
+    if !same
+        || signed.recipients != recipients
+        || signed.payment != payment
+        || signed.operation != operation
+        || !job.effect.is_of(job.kind)
+    {
+        return beyond("the signed effect names another request, other people, another payment or another operation");
     }
     let rules: Vec<_> = requests.iter().filter_map(|rule| request::rule(rule)).collect();
     if !signed.within(&rules) {

@@ -44,6 +44,7 @@ fn target(server: &Mariadb, login: &str, rights: Rights) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

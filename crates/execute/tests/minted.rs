@@ -58,6 +58,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

@@ -47,6 +47,7 @@ fn registration(address: Address) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

@@ -52,6 +52,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

@@ -283,6 +283,20 @@ pub(crate) struct RequestUse {
     /// The payment that it is, where the target's registration says so.
     #[schemars(skip_serializing_if = "Option::is_none")]
     payment: Option<Payment>,
+    /// The GraphQL operation that it is, where the target's registration says so.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    operation: Option<Operation>,
+}
+
+/// What a GraphQL request asks of its service.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct Operation {
+    /// `query` or `mutation`.
+    kind: String,
+    /// Fields of the root type.
+    fields: Vec<String>,
 }
 
 /// Who is paid how much.

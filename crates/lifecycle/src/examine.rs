@@ -10,7 +10,7 @@ use artifact::request::{self, Method};
 use artifact::{Artifact, Effect, Kind, shapes};
 use policy::{Decision, Policy, Question, decide};
 
-use crate::{Asked, OriginLine, Shown, payments};
+use crate::{Asked, OriginLine, Shown, operations, payments};
 
 /// Where and for whom an artifact is examined.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,8 @@ pub struct Setting<'a> {
     pub own: Option<&'a str>,
     /// Addresses that mail was sent to from there before.
     pub written_to: &'a [String],
+    /// Path there that takes GraphQL.
+    pub graphql: Option<&'a str>,
     /// Requests there that are payments.
     pub forms: &'a [PaymentForm],
     /// Names and accounts that were paid from there before.
@@ -114,6 +116,7 @@ fn sizes(effect: &Effect, catalog: &Catalog) -> BTreeMap<String, u64> {
 pub fn examine(artifact: &Artifact, setting: &Setting<'_>, policy: &Policy) -> Examined {
     let mut analysis = setting.catalog.analyze(artifact);
     analysis.effect.shapes = shapes(setting.catalog, &analysis.effect);
+    operations::operation(setting, artifact, &mut analysis);
     payments::payment(setting, artifact, &mut analysis);
     let origins = setting.asked.map(|asked| asked.hold(artifact, &mut analysis)).unwrap_or_default();
     registered(setting, &mut analysis);

@@ -13,6 +13,7 @@ pub mod draft;
 mod event;
 mod examine;
 pub mod log;
+mod operations;
 mod payments;
 mod shown;
 pub mod signin;

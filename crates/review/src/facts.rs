@@ -3,7 +3,7 @@
 //! INVARIANT (INV4): nothing here reads `purpose`. The agent's words cannot change a fact, its order or its tone.
 
 use artifact::Kind;
-use artifact::effect::{Grade, RelationUse, Verb};
+use artifact::effect::{Grade, OperationKind, RelationUse, Verb};
 use doors::agents::{FindingView, Status};
 use doors::people::{ReviewView, Risk};
 use wire::target::{Address, McpServer, Registration};
@@ -228,6 +228,10 @@ pub(crate) fn effect_notes(view: &ReviewView) -> Vec<String> {
             if !names.is_empty() {
                 notes.push(format!("{of}: {}", names.join(", ")));
             }
+        }
+        if let Some(operation) = &request.operation {
+            let kind = if operation.kind == OperationKind::Query { "query" } else { "mutation" };
+            notes.push(format!("{kind}: {}", operation.fields.join(", ")));
         }
         if let Some(payment) = &request.payment {
             notes.push(format!("pays {}", payment.amount));

@@ -319,6 +319,7 @@ impl Form {
             idempotency_header: None,
             receipts: false,
             rotate_after_s: None,
+            graphql: None,
         };
         registration.check().map_err(|e| error("malformed", e.to_string()))?;
         Ok(registration)

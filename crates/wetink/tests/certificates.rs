@@ -301,6 +301,7 @@ fn a_request_goes_only_to_who_proves_the_name() {
             idempotency_header: None,
             receipts: false,
             rotate_after_s: None,
+            graphql: None,
         };
         let artifact = Artifact::new(Kind::Http, b"POST /pay\n\nx".to_vec()).unwrap();
         let effect = analyze::analyze(&artifact, &artifact::catalog::Catalog::default()).effect;

@@ -96,6 +96,7 @@ impl Servers {
             idempotency_header: None,
             receipts: false,
             rotate_after_s: None,
+            graphql: None,
         }
     }
 

@@ -51,6 +51,7 @@ fn job(server: &pg::Server) -> Job {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     };
     let artifact = "UPDATE rows SET n = 7 WHERE id = 3".into();
     Job { target, kind: Kind::SqlPostgresql, artifact, effect, signer: "Ada".into(), additions: Vec::new() }

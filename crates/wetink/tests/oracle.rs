@@ -85,6 +85,7 @@ fn target(server: &pg::Server) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

@@ -107,6 +107,7 @@ fn target(origin: &str, requests: &[&str]) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

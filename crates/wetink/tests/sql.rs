@@ -63,6 +63,7 @@ impl Scratch {
             idempotency_header: None,
             receipts: false,
             rotate_after_s: None,
+            graphql: None,
         };
         let report = perform(&Order::Catalog { target: target.clone() }, b"", &mut |_, _| false);
         let Report::Catalog { catalog } = report else { panic!("{report:?}") };

@@ -478,6 +478,7 @@ fn registration(server: McpServer, requests: &[&str]) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

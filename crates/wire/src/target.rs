@@ -38,6 +38,9 @@ pub struct Registration {
     /// A header in which a request that changes something carries its run's id, so that the service carries it out once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_header: Option<String>,
+    /// Path that takes GraphQL: each request there is one operation, whose kind says whether it reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphql: Option<String>,
     /// Age of the credential, in seconds, from which it is due: changed by the guard where that is possible, told to people where not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_after_s: Option<u64>,
@@ -359,6 +362,12 @@ impl Registration {
         }
         if self.rotate_after_s.is_some_and(|age| age == 0 || age > Self::ROTATE_LIMIT_S || self.credential.is_none()) {
             return Err(RegistrationError::Limit("age of a credential in seconds", Self::ROTATE_LIMIT_S));
+        }
+        if let Some(path) = &self.graphql {
+            text("path of GraphQL", path)?;
+            if self.kind() != Kind::Http || path.contains('*') || !artifact::request::is_pattern(path) {
+                return Err(RegistrationError::Text("path of GraphQL"));
+            }
         }
         if !self.payments.is_usable() {
             return Err(RegistrationError::Payments);

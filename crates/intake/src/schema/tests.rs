@@ -9,7 +9,8 @@ use serde_json::json;
 use super::*;
 
 /// Fields of an effect that are there only where they say something.
-const RARE: [&str; 8] = ["computed", "date", "payee", "payment", "recipients", "reference", "request", "unminted"];
+const RARE: [&str; 9] =
+    ["computed", "date", "operation", "payee", "payment", "recipients", "reference", "request", "unminted"];
 
 /// True if `value` has exactly the fields, types and required names of the schema, as deep as both go.
 fn agree(schema: &Value, value: &Value, path: &str) {
@@ -125,6 +126,7 @@ fn what_agents_get_is_what_the_schemas_say() {
             reference: text(),
             date: text(),
         };
+        let operation = artifact::effect::Operation { kind: artifact::effect::OperationKind::Query, fields: names() };
         effect.request = Some(artifact::effect::RequestUse {
             method,
             path,
@@ -132,6 +134,7 @@ fn what_agents_get_is_what_the_schemas_say() {
             body: names(),
             recipients: names(),
             payment: Some(payment),
+            operation: Some(operation),
         });
         output::<CheckAnswer>(&agents::CheckAnswer {
             decision: "ask".to_owned(),

@@ -164,6 +164,7 @@ fn registration(text: &str) -> Registration {
         idempotency_header: None,
         receipts: false,
         rotate_after_s: None,
+        graphql: None,
     }
 }
 

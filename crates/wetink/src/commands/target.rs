@@ -68,6 +68,9 @@ pub(crate) struct TargetAdd {
     /// Header in which an https:// target takes a key for carrying a request out once, e.g. idempotency-key.
     #[arg(long)]
     pub(crate) idempotency_header: Option<String>,
+    /// Path of an https:// target that takes GraphQL, e.g. /graphql: queries count as reads, mutations are changes.
+    #[arg(long)]
+    pub(crate) graphql: Option<String>,
     /// Days after which the credential is due: the guard changes passwords of PostgreSQL and MariaDB by itself, others are alerts.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=366))]
     pub(crate) rotate_after: Option<u64>,
@@ -218,6 +221,7 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         idempotency_header: add.idempotency_header,
         receipts: add.receipts,
         rotate_after_s: add.rotate_after.map(|days| days * 86_400),
+        graphql: add.graphql,
     };
     registration.check().map_err(|error| usage(&error.to_string()))?;
     Ok(registration)
@@ -427,6 +431,7 @@ mod tests {
             idempotency_header: None,
             receipts: false,
             rotate_after: None,
+            graphql: None,
             private: false,
             reads: vec![],
             writes: vec![],

@@ -54,6 +54,7 @@ impl<'a> Stage<'a> {
             idempotency_header: None,
             receipts: false,
             rotate_after_s: None,
+            graphql: None,
             statement_timeout_ms: 10_000,
             result_rows_max: 1_000,
             labels,

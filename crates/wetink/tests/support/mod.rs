@@ -140,6 +140,7 @@ impl Scene {
             idempotency_header: None,
             receipts: false,
             rotate_after_s: None,
+            graphql: None,
         };
         let mut scene = Self { folder, guard, ada, gateway, registration, task: TaskId::random() };
         scene.grant_target();

@@ -1,0 +1,181 @@
+//! A GraphQL request: one operation, and what it asks of the service (GraphQL, October 2021; GraphQL over HTTP).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apollo_parser::Parser;
+use apollo_parser::cst::{Definition, Selection, SelectionSet};
+use artifact::effect::{Operation, OperationKind};
+use artifact::request::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::request::Request;
+
+/// Deepest nesting.
+const DEPTH_MAX: usize = 60;
+/// Most tokens.
+const TOKENS_MAX: usize = 20_000;
+/// Most fields asked of the service itself.
+const FIELDS_MAX: usize = 100;
+
+/// A request that could be another operation to another reader, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it is no single GraphQL operation: a POST of application/json with `query`, `variables` and `operationName` only, one query or mutation in it, no query string"
+)]
+pub struct Unclear(());
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    query: String,
+    #[serde(default)]
+    #[allow(dead_code, reason = "their values are looked at as values of the body")]
+    variables: Option<Map<String, Value>>,
+    #[serde(default, rename = "operationName")]
+    operation_name: Option<String>,
+}
+
+/// The operation, with the real names of the fields that it asks of the service, through fragments too, sorted.
+pub fn operation(request: &Request<'_>) -> Result<Operation, Unclear> {
+    read(request).ok_or(Unclear(()))
+}
+
+fn read(request: &Request<'_>) -> Option<Operation> {
+    let json = request.headers.iter().any(|(name, value)| {
+        *name == "content-type" && (*value == "application/json" || *value == "application/json; charset=utf-8")
+    });
+    if request.method != Method::Post || !json || request.query.is_some() {
+        return None;
+    }
+    // A member that stands twice is refused by the reader of structs.
+    let body: Body = serde_json::from_str(request.body).ok()?;
+    let parsed = Parser::new(&body.query).recursion_limit(DEPTH_MAX).token_limit(TOKENS_MAX).parse();
+    if parsed.errors().next().is_some() {
+        return None;
+    }
+    let (mut operation, mut fragments) = (None, BTreeMap::new());
+    for definition in parsed.document().definitions() {
+        match definition {
+            Definition::OperationDefinition(found) if operation.is_none() => operation = Some(found),
+            Definition::FragmentDefinition(found) => {
+                let name = found.fragment_name()?.name()?.text().to_string();
+                if fragments.insert(name, found.selection_set()?).is_some() {
+                    return None;
+                }
+            }
+            _ => return None,
+        }
+    }
+    let operation = operation?;
+    let name = operation.name().map(|name| name.text().to_string());
+    if body.operation_name.is_some() && body.operation_name != name {
+        return None;
+    }
+    let kind = match operation.operation_type() {
+        None => OperationKind::Query,
+        Some(of) if of.query_token().is_some() => OperationKind::Query,
+        Some(of) if of.mutation_token().is_some() => OperationKind::Mutation,
+        Some(_) => return None,
+    };
+    let mut fields = BTreeSet::new();
+    collect(&operation.selection_set()?, &fragments, &mut BTreeSet::new(), &mut fields)?;
+    let fields: Vec<String> = fields.into_iter().collect();
+    Some(Operation { kind, fields }).filter(|operation| (1..=FIELDS_MAX).contains(&operation.fields.len()))
+}
+
+/// Every field of the set, whatever it is called in the answer.
+fn collect(
+    set: &SelectionSet,
+    fragments: &BTreeMap<String, SelectionSet>,
+    within: &mut BTreeSet<String>,
+    into: &mut BTreeSet<String>,
+) -> Option<()> {
+    for selection in set.selections() {
+        match selection {
+            Selection::Field(field) => {
+                into.insert(field.name()?.text().to_string());
+            }
+            Selection::InlineFragment(inline) => collect(&inline.selection_set()?, fragments, within, into)?,
+            Selection::FragmentSpread(spread) => {
+                let name = spread.fragment_name()?.name()?.text().to_string();
+                // A fragment that comes back to itself is no document.
+                if !within.insert(name.clone()) {
+                    return None;
+                }
+                collect(fragments.get(&name)?, fragments, within, into)?;
+                within.remove(&name);
+            }
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request;
+
+    fn of(query: &str) -> Option<(OperationKind, String)> {
+        let body = serde_json::json!({ "query": query, "variables": { "id": 7 } });
+        post(&body.to_string())
+    }
+
+    fn post(body: &str) -> Option<(OperationKind, String)> {
+        let text = format!("POST /graphql\ncontent-type: application/json\n\n{body}");
+        let found = operation(&request::read(&text).unwrap()).ok()?;
+        Some((found.kind, found.fields.join(" ")))
+    }
+
+    #[test]
+    fn an_operation_is_what_it_asks_of_the_service() {
+        let query = |fields: &str| Some((OperationKind::Query, fields.to_owned()));
+        let mutation = |fields: &str| Some((OperationKind::Mutation, fields.to_owned()));
+        assert_eq!(of("{ me { name } orders(first: 3) { id } }"), query("me orders"));
+        assert_eq!(of("query Q($id: ID!) { order(id: $id) { id } }"), query("order"));
+        assert_eq!(of("mutation { harmless: refund(charge: \"ch_1\", amount: 4990) { id } }"), mutation("refund"));
+        // Through fragments, under directives, beside a name that says something else.
+        let hidden = "mutation query { ok { id } ...F ... on Mutation @include(if: true) { pay { id } } } fragment F on Mutation { refund { id } }";
+        assert_eq!(of(hidden), mutation("ok pay refund"));
+        assert_eq!(post("{\"query\":\"query A { a }\",\"operationName\":\"A\"}"), query("a"));
+    }
+
+    #[test]
+    fn what_could_be_another_operation_is_none() {
+        for bad in [
+            "",
+            "mutation",
+            "{",
+            "{ a } { b }",
+            "query A { a } mutation B { b }",
+            "subscription { a }",
+            "type Query { a: Int }",
+            "{ ...F } fragment F on Query { ...F }",
+            "{ ...F }",
+            "{ ...F } fragment F on Query { a } fragment F on Query { b }",
+        ] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+        for bad in [
+            "[{\"query\":\"{ a }\"}]",
+            "{\"query\":\"{ a }\",\"query\":\"mutation { b }\"}",
+            "{\"query\":\"{ a }\",\"extensions\":{}}",
+            "{\"query\":\"query A { a }\",\"operationName\":\"B\"}",
+            "{\"variables\":{}}",
+            "{ a }",
+        ] {
+            assert_eq!(post(bad), None, "{bad}");
+        }
+        let deep = format!("{}a{}", "{ a ".repeat(200), "}".repeat(200));
+        assert_eq!(of(&deep), None);
+        assert_eq!(of(&format!("{{ {} }}", (0..200).map(|n| format!("a{n} ")).collect::<String>())), None);
+        for head in [
+            "GET /graphql",
+            "POST /graphql?query=x\ncontent-type: application/json",
+            "POST /graphql\ncontent-type: text/plain",
+        ] {
+            let body = if head.starts_with("GET") { "" } else { "\n\n{\"query\":\"{ a }\"}" };
+            assert!(operation(&request::read(&format!("{head}{body}")).unwrap()).is_err(), "{head}");
+        }
+    }
+}
