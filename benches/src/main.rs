@@ -15,6 +15,7 @@ mod growth;
 mod hop;
 mod load;
 mod log;
+mod mcp;
 mod measure;
 mod page;
 mod peers;
@@ -42,11 +43,12 @@ const USAGE: &str = "usage: cargo xtask bench [--quick|--full] [--peers] [--only
   --quick   default: under four minutes; stores of 100,000 proposals, logs of 1,000,000 entries
   --full    stores of 1,000,000 proposals and longer rounds
   --peers   adds what is found on this machine: a Python with sqlglot or presidio-analyzer, nginx, mitmproxy
-  --only    some of: analysis, detectors, policy, requests, hop, through, runs, ledger, verify, growth, propose, page, footprint
+  --only    some of: analysis, detectors, policy, requests, hop, through, runs, ledger, verify, growth, propose, mcp, page,
+            footprint
   --json    writes the rows to a file as well";
 
 /// Names for `--only`, in the order in which they run.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "analysis",
     "detectors",
     "policy",
@@ -58,6 +60,7 @@ const NAMES: [&str; 13] = [
     "verify",
     "growth",
     "propose",
+    "mcp",
     "page",
     "footprint",
 ];
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
             Some(file) => echo::serve(file.as_ref()),
             None => Err(anyhow::anyhow!("the server needs a file for its rows")),
         },
+        Some(mcp::ROLE) => mcp::serve(),
         // Figures of a measurement, not rows.
         Some("public-set") => match arguments.nth(1) {
             Some(folder) => public::run(folder.as_ref()),
@@ -164,6 +168,9 @@ fn run(plan: &Plan) -> Result<()> {
     }
     if plan.has("propose") {
         propose::rows(plan, folder.path(), &mut table)?;
+    }
+    if plan.has("mcp") {
+        mcp::rows(folder.path(), &mut table)?;
     }
     if plan.has("page") || plan.has("footprint") {
         let stored = page::stored(plan, folder.path())?;
