@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doors::people::{GrantRequest, MAIL_LABELS, Person, PersonError, Selection, TOGETHER_MAX};
+use wire::payments::Payments;
 use wire::target::{Address as TargetAddress, Approvals, McpServer, Registration, Rights, Tls};
 
 use crate::error::error;
@@ -19,6 +20,8 @@ use crate::error::error;
 pub(crate) const SENTENCE_MAX: usize = 500;
 /// Most columns or rows named one by one in a selection made on the page.
 const SELECTED_MAX: usize = 10_000;
+/// Longest text about payments, in bytes.
+const PAYMENTS_MAX: usize = 64 * 1024;
 
 /// The caller's address; `unknown` where the listener has none (a Unix socket).
 pub(crate) struct Address(pub(crate) String);
@@ -51,7 +54,6 @@ impl Form {
         self.0.get(name).and_then(|v| v.first()).map_or("", |v| v.trim())
     }
 
-    /// The same, but it must be there.
     /// What stands before a credential in its header, with the blank after it.
     fn prefix(&self) -> String {
         match self.get("credential_prefix").trim() {
@@ -70,6 +72,7 @@ impl Form {
         }
     }
 
+    /// The value of a field that must be there.
     fn need(&self, name: &str) -> Result<String, PersonError> {
         let value = self.get(name);
         if value.is_empty() {
@@ -315,24 +318,37 @@ impl Form {
                 quorum: if self.get("quorum").is_empty() { 1 } else { self.number("quorum")? },
                 not_requester: self.get("not_requester") == "yes",
             },
-            payments: wire::payments::Payments::default(),
-            idempotency_header: None,
-            receipts: false,
-            rotate_after_s: None,
-            graphql: None,
+            payments: self.payments()?,
+            idempotency_header: optional("idempotency_header"),
+            receipts: self.get("receipts") == "yes",
+            rotate_after_s: match optional("rotate_after") {
+                Some(_) => Some(self.number::<u64>("rotate_after")?.saturating_mul(86_400)),
+                None => None,
+            },
+            graphql: optional("graphql"),
         };
         registration.check().map_err(|e| error("malformed", e.to_string()))?;
         Ok(registration)
     }
+
+    /// What a service takes as payments, in the form of docs/payments.md.
+    fn payments(&self) -> Result<Payments, PersonError> {
+        let text = self.get("payments").replace("\r\n", "\n");
+        if text.len() > PAYMENTS_MAX {
+            return Err(error("malformed", "the payments are longer than 64 KiB"));
+        }
+        toml::from_str(&text)
+            .map_err(|e| error("malformed", format!("payments: {}", artifact::visible(&e.to_string()))))
+    }
 }
 
-/// An id from a path.
 /// The proposal that an approval statement names.
 pub(crate) fn proposal_of(statement: &str) -> Result<ProposalId, PersonError> {
     let named = crate::facts::field(statement, "proposal").and_then(|line| line.split(' ').next());
     id(named.unwrap_or_default())
 }
 
+/// An id from a path.
 pub(crate) fn id<M: Marker>(text: &str) -> Result<Id<M>, PersonError> {
     text.parse().map_err(|_| error("not_found", "there is nothing of this name; check the link"))
 }

@@ -133,6 +133,11 @@ fn a_mail_is_shown_canceled_in_the_outbox_and_sent() {
 }
 
 #[test]
+fn a_payment_is_shown_as_one_and_signed() {
+    Place::new().play(&["payments"]);
+}
+
+#[test]
 fn several_are_read_ticked_and_signed_at_once() {
     let place = Place::new();
     place.play(&["together"]);

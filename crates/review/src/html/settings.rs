@@ -159,6 +159,13 @@ fn target_forms() -> Markup {
                 }
                 label { "What may be sent, one line each" textarea.mono name="requests" rows="3" required placeholder="GET /v1/**" spellcheck="false" {} }
                 (labels)
+                div.grid {
+                    label { "Path that takes GraphQL (optional)" input.mono name="graphql" type="text" autocomplete="off" spellcheck="false"; }
+                    label { "Header for carrying out once (optional)" input.mono name="idempotency_header" type="text" placeholder="idempotency-key" autocomplete="off" spellcheck="false"; }
+                    label { "Signatures go along" select name="receipts" { option value="no" { "no" } option value="yes" { "the service checks receipts" } } }
+                    label { "Credential is due after days (optional)" input name="rotate_after" type="number" min="1" max="366"; }
+                }
+                label { "Payments and their limits, TOML (optional)" textarea.mono name="payments" rows="3" spellcheck="false" {} }
             } }
         details { summary { "Add a mailbox" }
             form method="post" action="/grants" {
