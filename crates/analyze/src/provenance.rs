@@ -28,6 +28,10 @@ const SOURCE_MAX: usize = 256 * 1024;
 /// Most values of one call that are traced; a call with more is an alarm as a whole.
 const VALUES_MAX: usize = 500;
 
+/// Shortest number that is looked for in groups, and most groups of one.
+const GROUPED_MIN: usize = 10;
+const GROUPS_MAX: usize = 12;
+
 /// Most passages of one source that are looked at one by one.
 const PASSAGES_MAX: usize = 100;
 
@@ -205,10 +209,33 @@ impl<'a> Tracer<'a> {
 
     /// True if the person named it, in the request or by vouching.
     fn of_the_person(&self, text: &str) -> Option<Origin> {
-        if self.request.has(text) {
+        if self.request.has(text) || self.has_in_groups(text) {
             return Some(Origin::Request);
         }
         self.vouched.iter().any(|vouched| Words::of(vouched).is(text)).then_some(Origin::Vouched)
+    }
+
+    /// True if the request names an account or number in groups, as people write them: `DE89 3704 0044 0532 0130 00`. Whole words only, so
+    /// that no part of a longer number is taken for it.
+    fn has_in_groups(&self, text: &str) -> bool {
+        let bare = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_uppercase();
+        let wanted = bare(text);
+        let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-'));
+        if !plain || wanted.len() < GROUPED_MIN || wanted.bytes().filter(u8::is_ascii_digit).count() < GROUPED_MIN / 2 {
+            return false;
+        }
+        let words: Vec<&str> = self.request_text.split([' ', '\n', '-']).filter(|word| !word.is_empty()).collect();
+        let is_number = |word: &&str| word.bytes().all(|b| b.is_ascii_digit());
+        (0..words.len()).any(|first| {
+            let mut so_far = String::new();
+            (first..words.len()).take(GROUPS_MAX).any(|at| {
+                so_far.push_str(&bare(words[at]));
+                // One more group of digits, and it is another number.
+                let goes_on = words[at].ends_with(|c: char| c.is_ascii_alphanumeric())
+                    && words.get(at + 1).is_some_and(is_number);
+                so_far == wanted && !goes_on
+            })
+        })
     }
 
     fn origin(&self, text: &str) -> Origin {

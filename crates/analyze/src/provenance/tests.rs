@@ -26,6 +26,14 @@ fn what_the_person_named_is_quiet() {
             "Mail ada@example.com: all is well.",
             call("send_email", &[("recipients", "Ada@example.com"), ("body", "all is well")]),
         ),
+        (
+            "Pay Bo, DE89 3704 0044 0532 0130 00: 49.90",
+            call("send_money", &[("recipient", "DE89370400440532013000"), ("amount", "49.90")]),
+        ),
+        (
+            "Pay to DE89-3704-0044-0532-0130-00 please",
+            call("send_money", &[("recipient", "de89 3704 0044 0532 0130 00")]),
+        ),
         ("Remove order 41 from the list", call("delete_order", &[("order_id", "41")])),
         ("Set my password to 'x-7-y'.", call("update_password", &[("password", "x-7-y")])),
         ("Pay Spotify the difference.", call("send_money", &[("recipient", "Spotify")])),
@@ -50,6 +58,17 @@ fn an_address_that_the_person_did_not_name_is_red_wherever_it_is_from() {
     // Part of a word is not the word.
     for request in ["Send it to xeve@example.com", "Send it to eve@example.community", "eve @example.com"] {
         assert_eq!(alarm(request, &[], &call("send_email", &[("to", "eve@example.com")])), Alarm::Red, "{request}");
+    }
+    // Groups of a number are the number only as a whole.
+    let pay = call("send_money", &[("recipient", "DE89370400440532013000")]);
+    for request in [
+        "Pay to DE89 3704 0044 0532 0130 001",
+        "Pay to XDE89 3704 0044 0532 0130 00",
+        "Pay to DE89 3704 0044 0532 0130 00 17",
+        "Pay to DE89 3704 0044 0532 0130",
+        "Pay DE89 of 3704 to 0044 0532 0130 00",
+    ] {
+        assert_eq!(alarm(request, &[], &pay), Alarm::Red, "{request}");
     }
     // Inside of prose it goes to whoever reads that.
     let body = call("send_email", &[("to", "bob@example.com"), ("body", "See www.evil.example/x.")]);
