@@ -240,12 +240,8 @@ pub(crate) fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> R
     };
     let payment = payment::payment(&job.target.payments.forms, request)
         .map_err(|error| failed(FailCode::BeyondEffect, &error.to_string()))?;
-    let operation = match &job.target.graphql {
-        Some(path) if request.path == path => {
-            Some(graphql::operation(request).map_err(|error| failed(FailCode::BeyondEffect, &error.to_string()))?)
-        }
-        _ => None,
-    };
+    let operation = graphql::operation(job.target.graphql.as_deref(), request)
+        .map_err(|error| failed(FailCode::BeyondEffect, &error.to_string()))?;
     let same = signed.method == request.method.as_str() && signed.path == request.path;
     if !same
         || signed.recipients != recipients
@@ -414,7 +410,9 @@ fn result(head: &hyper::http::response::Parts, body: Option<&[u8]>, job: &Job, s
         ("sha256", sha256),
         (name, text),
     ];
-    let column = |name: &str| ResultColumn { name: name.to_owned(), origin: Some(name.to_owned()) };
+    // In whichever form it comes, a body is a body to those who label it.
+    let origin = |name: &str| if name == "body_base64" { "body" } else { name }.to_owned();
+    let column = |name: &str| ResultColumn { name: name.to_owned(), origin: Some(origin(name)) };
     let columns = cells.iter().map(|(name, _)| column(name)).collect();
     let row = cells.into_iter().map(|(_, cell)| cell).collect();
     let mut result = ResultSet { columns, rows: vec![row], total_rows: 1 };

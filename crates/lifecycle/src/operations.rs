@@ -12,11 +12,9 @@ use crate::Setting;
 pub(crate) fn operation(setting: &Setting<'_>, artifact: &Artifact, analysis: &mut Analysis) {
     let Some(sent) = &mut analysis.effect.request else { return };
     let Ok(request) = request::read(artifact.text()) else { return };
-    if setting.graphql != Some(request.path) {
-        return;
-    }
-    match graphql::operation(&request) {
-        Ok(operation) => {
+    match graphql::operation(setting.graphql, &request) {
+        Ok(None) => {}
+        Ok(Some(operation)) => {
             sent.operation = Some(operation);
             analysis.effect.verb = sent.verb().unwrap_or(Verb::Define);
             analysis.effect.commits_itself = analysis.effect.verb != Verb::Read;

@@ -9,7 +9,7 @@ use artifact::request::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::request::Request;
+use crate::request::{Request, leniently};
 
 /// Deepest nesting.
 const DEPTH_MAX: usize = 60;
@@ -36,9 +36,16 @@ struct Body {
     operation_name: Option<String>,
 }
 
-/// The operation, with the real names of the fields that it asks of the service, through fragments too, sorted.
-pub fn operation(request: &Request<'_>) -> Result<Operation, Unclear> {
-    read(request).ok_or(Unclear(()))
+/// The operation that a request is, if `path` takes GraphQL and it goes there: its kind, and the real names of the fields that it asks of the
+/// service, through fragments too, sorted.
+///
+/// Errors: it goes there, or to what only some servers take for the same path, and is no single operation beyond doubt.
+pub fn operation(path: Option<&str>, request: &Request<'_>) -> Result<Option<Operation>, Unclear> {
+    match path {
+        Some(path) if path == request.path => read(request).map(Some).ok_or(Unclear(())),
+        Some(path) if leniently(path) == leniently(request.path) => Err(Unclear(())),
+        _ => Ok(None),
+    }
 }
 
 fn read(request: &Request<'_>) -> Option<Operation> {
@@ -123,7 +130,7 @@ mod tests {
 
     fn post(body: &str) -> Option<(OperationKind, String)> {
         let text = format!("POST /graphql\ncontent-type: application/json\n\n{body}");
-        let found = operation(&request::read(&text).unwrap()).ok()?;
+        let found = operation(Some("/graphql"), &request::read(&text).unwrap()).ok()??;
         Some((found.kind, found.fields.join(" ")))
     }
 
@@ -171,11 +178,14 @@ mod tests {
         assert_eq!(of(&format!("{{ {} }}", (0..200).map(|n| format!("a{n} ")).collect::<String>())), None);
         for head in [
             "GET /graphql",
+            "POST /GraphQL\ncontent-type: application/json",
+            "POST /graphql/\ncontent-type: application/json",
             "POST /graphql?query=x\ncontent-type: application/json",
             "POST /graphql\ncontent-type: text/plain",
         ] {
             let body = if head.starts_with("GET") { "" } else { "\n\n{\"query\":\"{ a }\"}" };
-            assert!(operation(&request::read(&format!("{head}{body}")).unwrap()).is_err(), "{head}");
+            let text = format!("{head}{body}");
+            assert!(operation(Some("/graphql"), &request::read(&text).unwrap()).is_err(), "{head}");
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::request::Request;
+use crate::request::{Request, leniently};
 
 /// Deepest nesting of a payment's body.
 const DEPTH_MAX: usize = 8;
@@ -22,14 +22,19 @@ const DEPTH_MAX: usize = 8;
 ///
 /// Errors: one of them is, and the body does not say amount and payee beyond doubt.
 pub fn payment(forms: &[PaymentForm], request: &Request<'_>) -> Result<Option<Payment>, NotTyped> {
-    let about = |form: &&PaymentForm| {
-        let rule = rules::rule(&form.request);
-        rule.is_some_and(|(method, pattern)| method == request.method && rules::covers(pattern, request.path))
+    let about = |form: &&PaymentForm, path: &str, lenient: bool| {
+        let rule = rules::rule(&form.request).filter(|(method, _)| *method == request.method);
+        rule.is_some_and(|(_, pattern)| match lenient {
+            true => rules::covers(&leniently(pattern), path),
+            false => rules::covers(pattern, path),
+        })
     };
-    match forms.iter().find(about) {
-        None => Ok(None),
-        Some(form) => read(form, request).map(Some).ok_or(NotTyped(())),
+    if let Some(form) = forms.iter().find(|form| about(form, request.path, false)) {
+        return read(form, request).map(Some).ok_or(NotTyped(()));
     }
+    // A path that only some servers take for a payment's is no way around its limits.
+    let path = leniently(request.path);
+    if forms.iter().any(|form| about(&form, &path, true)) { Err(NotTyped(())) } else { Ok(None) }
 }
 
 /// Reads the payment. None wherever another reader could read another one.
@@ -187,8 +192,14 @@ mod tests {
             ..form()
         };
         assert_eq!(paid(&fixed, "{\"yen\":5000,\"to\":\"7\"}").unwrap().amount.to_string(), "5000 JPY");
-        let other = "GET /v1/payments";
-        assert_eq!(payment(&[form()], &read(other).unwrap()), Ok(None));
+        for other in ["GET /v1/payments", "POST /v1/payment", "POST /v1/payments/7/notes"] {
+            assert_eq!(payment(&[form()], &read(other).unwrap()), Ok(None));
+        }
+        // Another spelling of the same path, as lenient servers take it.
+        for same in ["POST /v1/payments/", "POST /V1/Payments", "POST /v1/p%61yments", "POST /v1/P%41YMENTS/"] {
+            let text = format!("{same}\ncontent-type: application/json\n\n{}", body("49.90"));
+            assert!(payment(&[form()], &read(&text).unwrap()).is_err(), "{same}");
+        }
     }
 
     /// C-F1, C-F6: what another reader could read otherwise is no payment.

@@ -32,7 +32,7 @@ pub const HEADERS_MAX: usize = 50;
 pub const VALUE_MAX: usize = 4_000;
 
 /// Headers that are the connection's, the credential's or a proxy's, and so never the agent's.
-const NOT_THEIRS: [&str; 21] = [
+const NOT_THEIRS: [&str; 25] = [
     "accept-encoding",
     "authorization",
     "connection",
@@ -53,7 +53,12 @@ const NOT_THEIRS: [&str; 21] = [
     "upgrade",
     "via",
     "x-real-ip",
+    // Some servers take another method, or another path, from these.
+    "x-http-method",
     "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
 ];
 /// Beginnings of such headers.
 const NOT_THEIRS_BEGIN: [&str; 3] = ["proxy-", "sec-", "x-forwarded-"];
@@ -71,6 +76,21 @@ pub struct Request<'a> {
     pub headers: Vec<(&'a str, &'a str)>,
     /// Everything after the empty line, as it is.
     pub body: &'a str,
+}
+
+/// A path as the most lenient server reads it: escapes taken for what they stand for, whatever the case, with or without a slash at its end.
+pub(crate) fn leniently(path: &str) -> String {
+    let mut out = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        // `read` takes whole escapes only.
+        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        out.push(match byte {
+            b'%' => digit(bytes.next()).unwrap_or(0) * 16 + digit(bytes.next()).unwrap_or(0),
+            byte => byte,
+        });
+    }
+    String::from_utf8_lossy(&out).to_lowercase().trim_end_matches('/').to_owned()
 }
 
 /// Text that is no request of this form.
@@ -244,6 +264,10 @@ mod tests {
             "GET /\nhost: evil.example",
             "GET /\ncontent-length: 3",
             "GET /\ntransfer-encoding: chunked",
+            "GET /\nx-method-override: POST",
+            "GET /\nx-http-method: POST",
+            "GET /\nx-original-url: /admin",
+            "GET /\nx-rewrite-url: /admin",
             "GET /\nauthorization: Bearer x",
             "GET /\ncookie: a=b",
             "GET /\nx-forwarded-for: 127.0.0.1",

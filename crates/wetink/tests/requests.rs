@@ -197,6 +197,30 @@ fn generated(random: &mut Random) -> String {
     text
 }
 
+/// What is labelled in a body is labelled in whichever form the body comes.
+#[test]
+fn a_body_that_cannot_be_read_is_not_taken_for_one_without_labels() {
+    let service = Service::start(|asked| {
+        let body = if asked.contains("/text") { "<html>" } else { "{\"email\":\"bo@x.y\",\"n\":1}" };
+        ok(body)
+    });
+    let mut target = target(&format!("http://127.0.0.1:{}", service.port), &["GET /**"]);
+    let columns = |target: &Registration, text: &str| {
+        let Report::Done { result, .. } = send(target, text, |_| {}) else { panic!("{text}") };
+        let origins: Vec<_> = result.columns.iter().map(|column| column.origin.clone().unwrap_or_default()).collect();
+        (origins.join(" "), result.rows[0].clone())
+    };
+    let (origins, _) = columns(&target, "GET /json");
+    assert_eq!(origins, "status content_type location sha256 body");
+    target.labels.insert("body.email".into(), "personal".into());
+    let (origins, cells) = columns(&target, "GET /json");
+    assert_eq!(origins, "status content_type location  body body.email");
+    assert_eq!((cells[4].as_deref(), cells[5].as_deref()), (Some("{\"email\":null,\"n\":1}"), Some("bo@x.y")));
+    // Nobody knows what else than JSON holds.
+    let (origins, cells) = columns(&target, "GET /text");
+    assert_eq!((origins.as_str(), cells[5].as_deref()), ("status content_type location   body.email", None));
+}
+
 #[test]
 fn the_wire_has_what_was_signed() {
     let service = Service::start(|_| ok("{}"));
