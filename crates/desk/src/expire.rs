@@ -1,4 +1,5 @@
-//! Silence is "no": what nobody decided in time is over, and is called expired, never rejected.
+//! Silence is "no": what nobody decided in time is over, and is called expired, never rejected. And what else is done every few
+//! seconds.
 
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ pub(crate) async fn watch(desk: Desk) {
     loop {
         if let Err(error) = sweep(&desk).await {
             tracing::warn!(%error, "deadlines could not be looked at; trying again");
+        }
+        if let Err(error) = desk.kept_back(|kept| kept.write_out()).await {
+            tracing::warn!(%error, "what agents wrote could not be remembered; trying again");
         }
         tokio::time::sleep(EVERY).await;
     }

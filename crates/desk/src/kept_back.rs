@@ -82,7 +82,7 @@ impl KeptBack {
         let marks: Vec<Mark> = pieces.iter().map(|piece| self.mark(&piece.text)).collect();
         let found = self.held.withheld(agent, &marks)?;
         let known: Vec<Mark> = marks.iter().filter(|m| !found.iter().any(|w| w.mark == **m)).copied().collect();
-        self.held.give(agent, "", &known, Timestamp::now())?;
+        self.held.learn(agent, &known, Timestamp::now())?;
         let told = pieces.into_iter().zip(marks).filter_map(|(piece, mark)| {
             let from = found.iter().find(|withheld| withheld.mark == mark)?;
             Some(Withheld {
@@ -93,6 +93,11 @@ impl KeptBack {
             })
         });
         Ok(told.take(TOLD_MAX).collect())
+    }
+
+    /// Writes down what agents wrote lately, so that it is known to be theirs after a start as well.
+    pub(crate) fn write_out(&self) -> Result<(), StoreError> {
+        self.held.write_out()
     }
 
     /// A marker to plant in a decoy. Where it turns up in an artifact, data has left its place.
