@@ -6,6 +6,7 @@ use std::time::Duration;
 use artifact::Timestamp;
 
 use crate::convert::new_entry;
+use crate::kept_back::KeptBack;
 use crate::state::{Desk, DeskError};
 
 /// How often deadlines are looked at.
@@ -16,7 +17,7 @@ pub(crate) async fn watch(desk: Desk) {
         if let Err(error) = sweep(&desk).await {
             tracing::warn!(%error, "deadlines could not be looked at; trying again");
         }
-        if let Err(error) = desk.kept_back(|kept| kept.write_out()).await {
+        if let Err(error) = desk.kept_back(KeptBack::write_out).await {
             tracing::warn!(%error, "what agents wrote could not be remembered; trying again");
         }
         tokio::time::sleep(EVERY).await;

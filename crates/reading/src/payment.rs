@@ -22,13 +22,13 @@ const DEPTH_MAX: usize = 8;
 ///
 /// Errors: one of them is, and the body does not say amount and payee beyond doubt.
 pub fn payment(forms: &[PaymentForm], request: &Request<'_>) -> Result<Option<Payment>, NotTyped> {
-    let about = |form: &&PaymentForm, path: &str, lenient: bool| {
-        let rule = rules::rule(&form.request).filter(|(method, _)| *method == request.method);
-        rule.is_some_and(|(_, pattern)| match lenient {
-            true => rules::covers(&leniently(pattern), path),
-            false => rules::covers(pattern, path),
-        })
-    };
+    let about =
+        |form: &&PaymentForm, path: &str, lenient: bool| {
+            let rule = rules::rule(&form.request).filter(|(method, _)| *method == request.method);
+            rule.is_some_and(|(_, pattern)| {
+                if lenient { rules::covers(&leniently(pattern), path) } else { rules::covers(pattern, path) }
+            })
+        };
     if let Some(form) = forms.iter().find(|form| about(form, request.path, false)) {
         return read(form, request).map(Some).ok_or(NotTyped(()));
     }
