@@ -1,7 +1,7 @@
 //! What a person kept back from agents, as keyed hashes: a file of its own beside the view, since the log does not have it. Lose
 //! it and values kept back so far are not recognized; nothing else depends on it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +18,8 @@ pub type Mark = [u8; 16];
 const MARKS_MAX: i64 = 2_000_000;
 /// What is learned is written out at the latest with this many.
 const LEARNED_MAX: usize = 20_000;
+/// What is known by heart.
+const KNOWN_MAX: usize = 50_000;
 /// What happens to a mark that is there already when the agent has it.
 const GIVEN: &str = "ON CONFLICT DO UPDATE SET given = 1, at_ms = excluded.at_ms";
 
@@ -45,6 +47,8 @@ struct File {
     /// What agents wrote themselves and the file does not say yet, with when: many proposals share one commit. Lost with the process it is
     /// only less that is known to be theirs.
     learned: HashMap<(String, Mark), Timestamp>,
+    /// Some of what the file says agents have, so that words that stand in every artifact of theirs are not looked up each time.
+    known: HashSet<(String, Mark)>,
     /// Rows there are, so that nobody has to count them.
     many: i64,
 }
@@ -67,7 +71,7 @@ impl Held {
         let key: Vec<u8> = db.query_row("SELECT bytes FROM key", [], |row| row.get(0))?;
         let key = key.try_into().map_err(|_| StoreError::Corrupt("key"))?;
         let many = db.query_row("SELECT count(*) FROM marks", [], |row| row.get(0))?;
-        Ok(Self { file: Mutex::new(File { db, learned: HashMap::new(), many }), key })
+        Ok(Self { file: Mutex::new(File { db, learned: HashMap::new(), known: HashSet::new(), many }), key })
     }
 
     /// What its hashes are made with.
@@ -96,12 +100,17 @@ impl Held {
     pub fn learn(&self, agent: &str, marks: &[Mark], at: Timestamp) -> Result<(), StoreError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         {
-            let File { db, learned, .. } = &mut *file;
-            let mut known = db.prepare_cached("SELECT 1 FROM marks WHERE mark = ?1 AND agent = ?2 AND given = 1")?;
+            let File { db, learned, known, .. } = &mut *file;
+            let mut given = db.prepare_cached("SELECT 1 FROM marks WHERE mark = ?1 AND agent = ?2 AND given = 1")?;
             for mark in marks {
                 let key = (agent.to_owned(), *mark);
-                if !learned.contains_key(&key) && !known.exists(params![mark.as_slice(), agent])? {
+                if learned.contains_key(&key) || known.contains(&key) {
+                    continue;
+                }
+                if !given.exists(params![mark.as_slice(), agent])? {
                     learned.insert(key, at);
+                } else if known.len() < KNOWN_MAX {
+                    known.insert(key);
                 }
             }
         }
@@ -129,7 +138,8 @@ impl Held {
         let mut find = file.db.prepare_cached(sql)?;
         let mut found = Vec::new();
         for mark in marks {
-            if file.learned.contains_key(&(agent.to_owned(), *mark)) {
+            let key = (agent.to_owned(), *mark);
+            if file.learned.contains_key(&key) || file.known.contains(&key) {
                 continue;
             }
             let row =
@@ -183,6 +193,11 @@ impl File {
         if written.is_err() {
             // Nothing was written; the next time tries again.
             self.learned = learned;
+        } else {
+            if self.known.len() + learned.len() > KNOWN_MAX {
+                self.known.clear();
+            }
+            self.known.extend(learned.into_keys().take(KNOWN_MAX));
         }
         written
     }
