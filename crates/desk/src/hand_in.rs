@@ -9,9 +9,11 @@ use doors::Refusal;
 use lifecycle::{
     Asked, Decision, Examined, Policy, RunRights, Setting, Snapshot, TaskScope, draft, examine, released_text,
 };
+use reading::payment::payment;
+use reading::request;
 use store::ProposalRow;
 use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
-use wire::target::{Registration, Rights};
+use wire::target::Rights;
 
 use crate::convert::new_entry;
 use crate::link::LinkError;
@@ -145,7 +147,9 @@ impl Desk {
             } else {
                 Arc::default()
             };
-        let paid = self.paid_from(&target.registration).await?;
+        let pays = request::read(artifact.text())
+            .is_ok_and(|request| matches!(payment(&target.registration.payments.forms, &request), Ok(Some(_))));
+        let paid = self.paid_from(name, pays).await?;
         let against = Against { policy: self.policy().await?, asked, written_to, paid };
         let mut catalog = self.catalog(name, fresh).await?;
         let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
@@ -157,12 +161,12 @@ impl Desk {
         Ok(Ground { task, target, artifact, examined })
     }
 
-    /// Whom money went to from there before.
-    pub(crate) async fn paid_from(&self, target: &Registration) -> Result<Arc<[(String, String)]>, DeskError> {
-        if target.payments.forms.is_empty() {
+    /// Whom money went to from there before. Not looked up where nothing is paid.
+    pub(crate) async fn paid_from(&self, target: &str, pays: bool) -> Result<Arc<[(String, String)]>, DeskError> {
+        if !pays {
             return Ok(Arc::default());
         }
-        let name = target.name.clone();
+        let name = target.to_owned();
         Ok(self.view(move |store| store.paid_from(&name)).await?.into())
     }
 

@@ -66,7 +66,8 @@ impl Desk {
         let task =
             registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
         let by_target = target.registration.approvals;
-        let paid = self.paid_from(&target.registration).await?;
+        let pays = row.effect.request.as_ref().is_some_and(|request| request.payment.is_some());
+        let paid = self.paid_from(&row.target, pays).await?;
         let known = |payment: &Payment| paid.iter().any(|(_, account)| *account == payment.account_key());
         let people = by_target.quorum.max(target.registration.payments.quorum(&row.effect, known));
         let quorum = row.shown.quorum.max(people);
