@@ -146,11 +146,6 @@ pub(crate) fn malformed(error: &serde_json::Error) -> Refused {
     Refused::because(Refusal::Malformed, format!("The request does not fit: {text}."))
 }
 
-/// An argument of a tool that is not there, or is no text.
-pub(crate) fn refused_argument(name: &str) -> Refused {
-    Refused::because(Refusal::Malformed, format!("`{name}` is missing; say why in one sentence."))
-}
-
 fn fits(target: &str, body: &str) -> Result<(), Refused> {
     target_fits(target)?;
     if body.len() > MAX_ARTIFACT_BYTES {

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use doors::Refusal;
 use doors::agents::{OwnTool, Propose};
 use rmcp::model::{Tool as Described, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
 use super::tools::Tool;
 use crate::Refused;
-use crate::surface::{malformed, refused_argument};
+use crate::surface::malformed;
 
 /// The argument that says why, for the person. It goes to nobody else.
 const PURPOSE: &str = "wetink_purpose";
@@ -53,7 +54,8 @@ pub(super) fn describe(own: &OwnTool) -> Option<Described> {
 /// The call as a proposal: its name's line, and the arguments as one JSON object.
 pub(super) fn proposal(own: &OwnTool, mut arguments: Map<String, Value>) -> Result<Propose, Refused> {
     let Some(Value::String(purpose)) = arguments.remove(PURPOSE) else {
-        return Err(refused_argument(PURPOSE));
+        let missing = format!("`{PURPOSE}` is missing; say why in one sentence.");
+        return Err(Refused::because(Refusal::Malformed, missing));
     };
     let arguments = serde_json::to_string_pretty(&arguments).map_err(|error| malformed(&error))?;
     Ok(Propose {
