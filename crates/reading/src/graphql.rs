@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apollo_parser::Parser;
-use apollo_parser::cst::{Definition, Selection, SelectionSet};
+use apollo_parser::cst::{Definition, Selection};
 use artifact::effect::{Operation, OperationKind};
 use artifact::request::Method;
 use serde::Deserialize;
@@ -29,9 +29,9 @@ pub struct Unclear(());
 #[serde(deny_unknown_fields)]
 struct Body {
     query: String,
-    #[serde(default)]
-    #[allow(dead_code, reason = "their values are looked at as values of the body")]
-    variables: Option<Map<String, Value>>,
+    /// Only that it is an object: what stands in it is looked at as values of the body.
+    #[serde(default, rename = "variables")]
+    _variables: Option<Map<String, Value>>,
     #[serde(default, rename = "operationName")]
     operation_name: Option<String>,
 }
@@ -49,10 +49,7 @@ pub fn operation(path: Option<&str>, request: &Request<'_>) -> Result<Option<Ope
 }
 
 fn read(request: &Request<'_>) -> Option<Operation> {
-    let json = request.headers.iter().any(|(name, value)| {
-        *name == "content-type" && (*value == "application/json" || *value == "application/json; charset=utf-8")
-    });
-    if request.method != Method::Post || !json || request.query.is_some() {
+    if request.method != Method::Post || !request.is_json() || request.query.is_some() {
         return None;
     }
     // A member that stands twice is refused by the reader of structs.
@@ -86,36 +83,25 @@ fn read(request: &Request<'_>) -> Option<Operation> {
         Some(_) => return None,
     };
     let mut fields = BTreeSet::new();
-    collect(&operation.selection_set()?, &fragments, &mut BTreeSet::new(), &mut fields)?;
-    let fields: Vec<String> = fields.into_iter().collect();
-    Some(Operation { kind, fields }).filter(|operation| (1..=FIELDS_MAX).contains(&operation.fields.len()))
-}
-
-/// Every field of the set, whatever it is called in the answer.
-fn collect(
-    set: &SelectionSet,
-    fragments: &BTreeMap<String, SelectionSet>,
-    within: &mut BTreeSet<String>,
-    into: &mut BTreeSet<String>,
-) -> Option<()> {
-    for selection in set.selections() {
-        match selection {
-            Selection::Field(field) => {
-                into.insert(field.name()?.text().to_string());
-            }
-            Selection::InlineFragment(inline) => collect(&inline.selection_set()?, fragments, within, into)?,
-            Selection::FragmentSpread(spread) => {
-                let name = spread.fragment_name()?.name()?.text().to_string();
-                // A fragment that comes back to itself is no document.
-                if !within.insert(name.clone()) {
-                    return None;
+    // Each fragment once and none inside another call: a few that spread each other twice would be without end.
+    let (mut left, mut spread) = (vec![operation.selection_set()?], BTreeSet::new());
+    while let Some(set) = left.pop() {
+        for selection in set.selections() {
+            match selection {
+                Selection::Field(field) => drop(fields.insert(field.name()?.text().to_string())),
+                Selection::InlineFragment(inline) => left.push(inline.selection_set()?),
+                Selection::FragmentSpread(found) => {
+                    let name = found.fragment_name()?.name()?.text().to_string();
+                    let set = fragments.get(&name)?;
+                    if spread.insert(name) {
+                        left.push(set.clone());
+                    }
                 }
-                collect(fragments.get(&name)?, fragments, within, into)?;
-                within.remove(&name);
             }
         }
     }
-    Some(())
+    let fields: Vec<String> = fields.into_iter().collect();
+    Some(Operation { kind, fields }).filter(|operation| (1..=FIELDS_MAX).contains(&operation.fields.len()))
 }
 
 #[cfg(test)]
@@ -145,6 +131,14 @@ mod tests {
         let hidden = "mutation query { ok { id } ...F ... on Mutation @include(if: true) { pay { id } } } fragment F on Mutation { refund { id } }";
         assert_eq!(of(hidden), mutation("ok pay refund"));
         assert_eq!(post("{\"query\":\"query A { a }\",\"operationName\":\"A\"}"), query("a"));
+    }
+
+    #[test]
+    fn fragments_that_spread_each_other_come_to_an_end() {
+        let twice = |n: usize| format!("fragment F{n} on Mutation {{ a{} ...F{} ...F{} }} ", n % 3, n + 1, n + 1);
+        let many: String = (0..400).map(twice).collect();
+        let text = format!("mutation {{ ...F0 }} {many} fragment F400 on Mutation {{ refund {{ id }} }}");
+        assert_eq!(of(&text), Some((OperationKind::Mutation, "a0 a1 a2 refund".to_owned())));
     }
 
     #[test]

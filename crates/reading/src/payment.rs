@@ -39,11 +39,8 @@ pub fn payment(forms: &[PaymentForm], request: &Request<'_>) -> Result<Option<Pa
 
 /// Reads the payment. None wherever another reader could read another one.
 fn read(form: &PaymentForm, request: &Request<'_>) -> Option<Payment> {
-    let json = request.headers.iter().any(|(name, value)| {
-        *name == "content-type" && (*value == "application/json" || *value == "application/json; charset=utf-8")
-    });
     // What a query adds has no name in the form.
-    if !json || request.query.is_some() {
+    if !request.is_json() || request.query.is_some() {
         return None;
     }
     let mut found = Vec::new();

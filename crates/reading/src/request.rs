@@ -78,6 +78,14 @@ pub struct Request<'a> {
     pub body: &'a str,
 }
 
+impl Request<'_> {
+    /// Whether it says that its body is JSON, in words that no server takes otherwise.
+    pub(crate) fn is_json(&self) -> bool {
+        let plain = ["application/json", "application/json; charset=utf-8"];
+        self.headers.iter().any(|(name, value)| *name == "content-type" && plain.contains(value))
+    }
+}
+
 /// A path as the most lenient server reads it: escapes taken for what they stand for, whatever the case, with or without a slash at its end.
 pub(crate) fn leniently(path: &str) -> String {
     let mut out = Vec::with_capacity(path.len());
