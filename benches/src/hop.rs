@@ -84,6 +84,7 @@ pub(crate) fn target(port: u16, rule: &str) -> Registration {
             private: false,
             ca_file: None,
             openapi: None,
+            aws: None,
         },
         environment: "bench".into(),
         run_as: "the gateway".into(),

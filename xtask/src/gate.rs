@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::graph::Workspace;
 use crate::run::{Outcome, cargo, on_path, run, stream};
-use crate::{demo, deps, npm, setup, tidy};
+use crate::{demo, deps, npm, pypi, setup, tidy};
 
 /// Results of test programs, added up.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,8 @@ impl Tally {
 /// What the tests need of the machine.
 pub(crate) fn prepare() -> Outcome {
     setup::ensure(setup::TO_TEST)?;
-    npm::ensure()
+    npm::ensure()?;
+    pypi::ensure(&pypi::AWS).map(|_| ())
 }
 
 /// Runs every check, with `slow` also the lane of real agents' hosts and of other versions of PostgreSQL, which brings about 1.3 GB by npm

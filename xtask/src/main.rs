@@ -11,6 +11,7 @@ mod graph;
 mod json;
 mod measure;
 mod npm;
+mod pypi;
 mod run;
 mod servers;
 mod setup;

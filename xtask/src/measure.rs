@@ -4,9 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::graph::Workspace;
-use crate::run::{Outcome, cargo, run as run_command, stream};
-use crate::setup;
+use crate::run::{Outcome, cargo, stream};
+use crate::{pypi, setup};
 
 /// One measurement.
 struct Measure {
@@ -143,20 +142,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome<u8> {
     if ok && figures > 0 { Ok(0) } else { Err(format!("the measurement `{name}` does not hold")) }
 }
 
-/// Sentences and people that others measure detectors with, brought by pip into the target folder once.
+/// Where the public set's data is.
 fn public_set() -> Outcome<PathBuf> {
-    const PACKAGE: &str = "presidio-evaluator==0.3.2";
-    let folder = Workspace::load()?.target.join("pypi");
-    let data = folder.join("presidio_evaluator/data_generator/raw_data");
-    if !data.is_dir() {
-        println!("setup: bringing {PACKAGE} by pip into the target folder");
-        let mut command = Command::new("python3");
-        command.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(&folder).arg(PACKAGE);
-        run_command(&mut command).map_err(|error| {
-            format!("{error}\nthe public set is {PACKAGE} of PyPI: install python3-pip, and see to it that pip reaches its registry")
-        })?;
-    }
-    Ok(data)
+    Ok(pypi::ensure(&pypi::PUBLIC_SET)?.join("presidio_evaluator/data_generator/raw_data"))
 }
 
 /// `name: 12` or `name: 12.3`.

@@ -25,6 +25,8 @@ pub(crate) enum Tool {
     Chromium,
     /// An IMAP server.
     Dovecot,
+    /// pip.
+    Pip,
 }
 
 /// What it takes to build and to try the product.
@@ -40,6 +42,7 @@ pub(crate) const TO_TEST: &[Tool] = &[
     Tool::Node,
     Tool::Chromium,
     Tool::Dovecot,
+    Tool::Pip,
 ];
 
 impl Tool {
@@ -53,6 +56,7 @@ impl Tool {
             Self::Node => "Node with npm",
             Self::Chromium => "Chromium",
             Self::Dovecot => "Dovecot's IMAP server",
+            Self::Pip => "Python with pip",
         }
     }
 
@@ -65,6 +69,7 @@ impl Tool {
                 "tests run against a real server of their own, in a temporary folder"
             }
             Self::Node => "tests drive a browser and real agents' hosts with it",
+            Self::Pip => "tests run against AWS as a package of PyPI has it",
             Self::Chromium => "the people's pages are tested in a real browser with a virtual passkey",
         }
     }
@@ -80,6 +85,7 @@ impl Tool {
             Self::Node => &["nodejs", "npm"],
             Self::Chromium => &["chromium"],
             Self::Dovecot => &["dovecot-imapd"],
+            Self::Pip => &["python3-pip"],
         }
     }
 
@@ -93,6 +99,7 @@ impl Tool {
             Self::Postgres => host.postgres() || (host.program("initdb") && host.program("postgres")),
             Self::Dovecot => host.has("usr/sbin/dovecot") && host.has("usr/lib/dovecot/imap"),
             Self::Mariadb => host.has("usr/sbin/mariadbd") && host.has("usr/bin/mariadb-install-db"),
+            Self::Pip => host.program("python3") && host.program("pip3"),
             Self::Node => host.program("node") && host.program("npm"),
             Self::Chromium => {
                 host.chosen_chromium

@@ -131,6 +131,10 @@ impl Desk {
             return Err(Refusal::Stopped.into());
         }
         let artifact = Artifact::new(target.registration.kind(), body.as_bytes().to_vec())?;
+        if let (Some(at), Ok(request)) = (target.registration.aws(), request::read(artifact.text())) {
+            let clear = reading::aws::canonical(&at.service, &request);
+            clear.map_err(|unclear| NotTaken::because(Refusal::Malformed, format!("{unclear}.")))?;
+        }
         // What a person writes comes from the person.
         let asked = if !author.agent {
             None

@@ -3,6 +3,7 @@
 //! It holds the secret that opens the server, and no target. What was lent is taken back when the guard closes this process's
 //! standard input. If we crash here: the guard has written down by what to take it back, and has another child do it.
 
+mod aws;
 mod http;
 mod oauth;
 mod openbao;
@@ -34,7 +35,7 @@ pub fn main() -> ExitCode {
     let Ok(secret) = frame::read_bytes(&mut stdin, CREDENTIAL_LIMIT).map(Zeroizing::new) else {
         return ExitCode::FAILURE;
     };
-    let (Ask::Fetch { broker } | Ask::TakeBack { broker, .. }) = &ask;
+    let (Ask::Fetch { broker, .. } | Ask::TakeBack { broker, .. }) = &ask;
     let done = confine::second(&reached(broker)).map(|_| ()).and_then(|()| {
         broker.check().map_err(str::to_owned)?;
         let secret = std::str::from_utf8(&secret).map_err(|_| "the secret that opens the server is no text")?;
@@ -58,6 +59,7 @@ fn reached(broker: &Broker) -> Address {
         private: broker.private,
         ca_file: broker.ca_file.clone(),
         openapi: None,
+        aws: None,
     }
 }
 
@@ -67,9 +69,11 @@ async fn perform(ask: &Ask, secret: &str, stdin: &mut File) -> Result<(), String
             openbao::take_back(broker, secret, handle).await?;
             tell(&Told::Returned {}).map_err(|error| error.to_string())
         }
-        Ask::Fetch { broker } => match &broker.give {
+        Ask::Fetch { broker, session } => match &broker.give {
             Give::OpenbaoDatabase { .. } => openbao::lend(broker, secret, stdin).await,
             Give::OpenbaoKv { .. } => give(&openbao::read(broker, secret).await?, None),
+            Give::AwsSecret { .. } => give(&aws::secret(broker, secret).await?, None),
+            Give::AwsRole { .. } => give(&aws::role(broker, secret, session).await?, None),
             Give::Oauth { .. } => give(&oauth::token(broker, secret).await?, None),
         },
     }

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use artifact::Timestamp;
 use artifact::request::{self, Method};
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -33,8 +34,10 @@ use tokio_rustls::TlsConnector;
 use wire::net::is_private;
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultColumn, ResultSet};
 use wire::origin::Origin;
-use wire::target::Address;
+use wire::target::{Address, AwsService};
+use zeroize::Zeroizing;
 
+use crate::aws;
 use crate::child::{Commit, Way, failed};
 use crate::members;
 use crate::secret::Secret;
@@ -97,11 +100,12 @@ impl Session {
                 .build()
                 .map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?,
         };
-        let secret = match self.secret.take() {
+        let mut secret = match self.secret.take() {
             Some(secret) if secret.is(credential) => secret,
+            _ if is_signed(job) => Secret::of_keys(credential)?,
             _ => Secret::of(credential)?,
         };
-        let done = runtime.block_on(perform(job, &secret, way, &mut self.link, commit));
+        let done = runtime.block_on(perform(job, &mut secret, way, &mut self.link, commit));
         (self.runtime, self.secret) = (Some(runtime), Some(secret));
         done
     }
@@ -134,12 +138,12 @@ impl Link {
 /// Sends the request of the job once.
 async fn perform(
     job: &Job,
-    secret: &Secret,
+    secret: &mut Secret,
     way: Way,
     kept: &mut Option<Link>,
     commit: &mut Commit<'_>,
 ) -> Result<Report, Report> {
-    let Address::Http { origin, requests, credential_header, credential_prefix, private, ca_file, openapi: _ } =
+    let Address::Http { origin, requests, credential_header, credential_prefix, private, ca_file, openapi: _, aws } =
         &job.target.address
     else {
         return Err(failed(FailCode::BadOrder, "the target takes no requests"));
@@ -151,9 +155,12 @@ async fn perform(
     let request =
         reading::request::read(&job.artifact).map_err(|error| failed(FailCode::BadOrder, &error.to_string()))?;
     within(&request, job, requests)?;
-    let header = credential_header.as_deref().zip(Some(credential_prefix.as_str()));
-    let mut ready = ready(&request, &origin, header, secret)?;
+    let mut ready = ready(&request, &origin)?;
     add(ready.headers_mut(), &job.additions)?;
+    match aws {
+        Some(at) => sign(&mut ready, at, &request, secret)?,
+        None => show(ready.headers_mut(), credential_header.as_deref(), credential_prefix, secret)?,
+    }
     let limit = Duration::from_millis(job.target.statement_timeout_ms);
     let began = Instant::now();
     let changes = !job.effect.is_read_only();
@@ -211,19 +218,6 @@ async fn perform(
     })
 }
 
-/// Percent escapes (RFC 3986, section 2.1) for everything but letters, digits and what is named.
-pub(crate) fn escaped(text: &str, kept: &[u8]) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, b| {
-        if b.is_ascii_alphanumeric() || kept.contains(&b) {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-        out
-    })
-}
-
 pub(crate) fn late(detail: &str) -> Report {
     failed(FailCode::TimedOut, detail)
 }
@@ -258,13 +252,8 @@ pub(crate) fn within(request: &Request<'_>, job: &Job, requests: &[String]) -> R
     Ok(())
 }
 
-/// The request as hyper sends it: what stands in the artifact, in its order, and what is added.
-fn ready(
-    request: &Request<'_>,
-    origin: &Origin,
-    header: Option<(&str, &str)>,
-    secret: &Secret,
-) -> Result<hyper::Request<Full<Bytes>>, Report> {
+/// The request as hyper sends it: what stands in the artifact, in its order, with what frames it.
+fn ready(request: &Request<'_>, origin: &Origin) -> Result<hyper::Request<Full<Bytes>>, Report> {
     let bad = |_| failed(FailCode::BadOrder, "the request cannot be sent as it stands");
     let mut headers = HeaderMap::new();
     headers.insert(HOST, HeaderValue::from_str(&origin.authority).map_err(|error| bad(error.to_string()))?);
@@ -274,25 +263,6 @@ fn ready(
     }
     if request.method.verb() != artifact::effect::Verb::Read {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(request.body.len()));
-    }
-    match (header, &secret.value) {
-        (Some((name, prefix)), Some(value)) => {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| bad(error.to_string()))?;
-            if headers.contains_key(&name) {
-                return Err(failed(
-                    FailCode::BeyondEffect,
-                    "the request brings the header that the credential goes into",
-                ));
-            }
-            let mut value =
-                HeaderValue::from_str(&format!("{prefix}{value}")).map_err(|error| bad(error.to_string()))?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-        (None, Some(_)) => {
-            return Err(failed(FailCode::BadOrder, "the registration names no header for the credential"));
-        }
-        (_, None) => {}
     }
     let target = request.query.map_or(request.path.to_owned(), |query| format!("{}?{query}", request.path));
     let mut ready = hyper::Request::new(Full::new(Bytes::copy_from_slice(request.body.as_bytes())));
@@ -305,7 +275,46 @@ fn ready(
     Ok(ready)
 }
 
-/// Adds the order's headers. None of them takes the place of one that was signed, or of the credential's.
+/// Whether requests of the job's target are signed with the credential.
+fn is_signed(job: &Job) -> bool {
+    matches!(job.target.address, Address::Http { aws: Some(_), .. })
+}
+
+/// Signs the request with the credential. The signature is looked for in the answer, as the credential is: whoever has it can send the
+/// request once more.
+fn sign(
+    ready: &mut hyper::Request<Full<Bytes>>,
+    at: &AwsService,
+    request: &Request<'_>,
+    secret: &mut Secret,
+) -> Result<(), Report> {
+    let refused = |detail: &str| failed(FailCode::BeyondEffect, detail);
+    let keys = secret.value.as_deref().unwrap_or_default();
+    let keys = aws::Keys::read(keys).map_err(|detail| failed(FailCode::LoginRefused, detail))?;
+    let canonical = reading::aws::canonical(&at.service, request).map_err(|error| refused(&error.to_string()))?;
+    let signable =
+        aws::Signable { method: request.method.as_str(), canonical: &canonical, body: request.body.as_bytes() };
+    let signature = aws::sign(&keys, at, &signable, ready.headers_mut(), Timestamp::now());
+    let signature = signature.map_err(refused)?;
+    secret.also(&signature)
+}
+
+/// Adds the credential's header, which the artifact may not bring.
+fn show(headers: &mut HeaderMap, name: Option<&str>, prefix: &str, secret: &Secret) -> Result<(), Report> {
+    let bad = |detail: &str| failed(FailCode::BadOrder, detail);
+    let Some(value) = &secret.value else { return Ok(()) };
+    let name = name.ok_or_else(|| bad("the registration names no header for the credential"))?;
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| bad(&error.to_string()))?;
+    let value = Zeroizing::new(format!("{prefix}{value}"));
+    let mut value = HeaderValue::from_str(&value).map_err(|error| bad(&error.to_string()))?;
+    value.set_sensitive(true);
+    match headers.insert(name, value) {
+        None => Ok(()),
+        Some(_) => Err(failed(FailCode::BeyondEffect, "the request brings the header that the credential goes into")),
+    }
+}
+
+/// Adds the order's headers. None of them takes the place of one that was signed.
 fn add(headers: &mut HeaderMap, additions: &[(String, String)]) -> Result<(), Report> {
     let bad = || failed(FailCode::BadOrder, "a header that is to be added is not usable");
     for (name, value) in additions {

@@ -6,6 +6,7 @@
 //!
 //! Read `child.rs` first.
 
+mod aws;
 mod broker;
 mod child;
 mod confine;

@@ -140,10 +140,10 @@ impl Brokers {
         Ok(brokers)
     }
 
-    /// Asks a server for a credential.
-    pub(crate) fn fetch(&self, broker: &Broker) -> Result<Lent, String> {
+    /// Asks a server for a credential, for a session that its own log may name.
+    pub(crate) fn fetch(&self, broker: &Broker, session: &str) -> Result<Lent, String> {
         let turn = uses_up(broker).then(|| self.refreshing.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut child = self.ask(&Ask::Fetch { broker: broker.clone() }, broker)?;
+        let mut child = self.ask(&Ask::Fetch { broker: broker.clone(), session: session.to_owned() }, broker)?;
         let until = Instant::now() + LIMIT;
         let mut written = None;
         loop {

@@ -205,14 +205,14 @@ impl Guard {
         MaskKey::for_task(&self.mask_key, task)
     }
 
-    /// The credential of a target; none for those that need none.
-    pub(crate) fn credential(&self, target: &Registration) -> Result<Option<Lent>, String> {
+    /// The credential of a target, for a session that the log of whoever gives it may name; none for those that need none.
+    pub(crate) fn credential(&self, target: &Registration, session: &str) -> Result<Option<Lent>, String> {
         let Some(name) = &target.credential else { return Ok(None) };
         let found = self.vault.lock().unwrap_or_else(PoisonError::into_inner).credential(name);
         match found {
             Ok(Some(Found::Here(credential))) => Ok(Some(Lent::kept(credential))),
             Ok(Some(Found::At(Source::Broker { broker }))) => {
-                let mut lent = self.brokers.fetch(&broker::read(&broker)?)?;
+                let mut lent = self.brokers.fetch(&broker::read(&broker)?, session)?;
                 if let Some(info) = lent.replaced.take() {
                     // Used up or not, what is lent with it goes back when this is dropped.
                     self.stored(Ok(info), Some("broker"))

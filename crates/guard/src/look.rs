@@ -68,7 +68,7 @@ impl Guard {
     }
 
     pub(crate) fn look(&self, target: &Registration, order: &Order) -> Result<Report, Refusal> {
-        let credential = self.credential(target).map_err(|detail| refused(Refused::TargetFailed, detail))?;
+        let credential = self.credential(target, "look").map_err(|detail| refused(Refused::TargetFailed, detail))?;
         let report = self.executors.run(
             order,
             (credential.as_ref().map(|lent| &lent.credential), false),

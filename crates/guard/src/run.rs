@@ -89,6 +89,12 @@ impl SpendLedger for Spender<'_> {
     }
 }
 
+/// What a server of credentials is told that they are for: 64 of the characters that every server takes.
+fn session(run: RunId, people: &str) -> String {
+    let people = people.chars().map(|c| if c.is_ascii_alphanumeric() || c == '@' { c } else { '.' });
+    format!("{run}.").chars().chain(people).take(64).collect()
+}
+
 fn about(event: EventKind, approved: &Approved, run: RunId) -> Entry {
     let (proposal, revision) = approved.proposal();
     let mut entry = entry(event);
@@ -293,7 +299,7 @@ impl Guard {
         let people = warrant.approved().people().join(", ");
         let (task_id, proposal) = (warrant.approved().task(), warrant.approved().proposal().0);
         let (artifact, effect, ceiling_rows) = warrant.into_order();
-        let credential = match self.credential(&target) {
+        let credential = match self.credential(&target, &session(run, &people)) {
             Ok(credential) => credential,
             Err(detail) => return self.settle(&running, "failed", FailCode::LoginRefused, &detail),
         };
@@ -513,7 +519,7 @@ impl Guard {
         let (Some(transaction), Some(target)) = (transaction, target) else {
             return self.settle(running, "unknown", FailCode::OutcomeUnknown, unknown);
         };
-        let credential = self.credential(&target).ok().flatten();
+        let credential = self.credential(&target, &session(running.run, "")).ok().flatten();
         let order = Order::Resolve { target, transaction };
         let secret = credential.as_ref().map(|lent| &lent.credential);
         let report = self.executors.run(&order, (secret, false), SLACK, &mut |_, _| false);

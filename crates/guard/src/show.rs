@@ -37,6 +37,9 @@ pub(crate) fn render(
                     let with = credential_header.as_ref().map(|name| format!(", credential in {name}"));
                     format!("MCP server {origin}{path}{}", with.unwrap_or_default())
                 }
+                Address::Http { origin, aws: Some(at), .. } => {
+                    format!("requests to {origin}, signed for AWS {}/{}", at.region, at.service)
+                }
                 Address::Http { origin, credential_header, .. } => {
                     let with =
                         credential_header.as_ref().map(|name| format!(", credential in {name}")).unwrap_or_default();

@@ -88,17 +88,33 @@ impl Request<'_> {
 
 /// A path as the most lenient server reads it: escapes taken for what they stand for, whatever the case, with or without a slash at its end.
 pub(crate) fn leniently(path: &str) -> String {
-    let mut out = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        // `read` takes whole escapes only.
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-        out.push(match byte {
-            b'%' => digit(bytes.next()).unwrap_or(0) * 16 + digit(bytes.next()).unwrap_or(0),
-            byte => byte,
-        });
+    String::from_utf8_lossy(&unescaped(path)).to_lowercase().trim_end_matches('/').to_owned()
+}
+
+/// Bytes that percent escapes stand for (RFC 3986, section 2.1). [`read`] takes whole escapes only; what is none stays.
+pub(crate) fn unescaped(text: &str) -> Vec<u8> {
+    let digit = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        let byte = digit(more.first()).zip(digit(more.get(1))).filter(|_| *first == b'%');
+        out.push(byte.map_or(*first, |(high, low)| high * 16 + low));
+        rest = if byte.is_some() { more.get(2..).unwrap_or_default() } else { more };
     }
-    String::from_utf8_lossy(&out).to_lowercase().trim_end_matches('/').to_owned()
+    out
+}
+
+/// Percent escapes (RFC 3986, section 2.1) for everything but letters, digits and what is named.
+pub fn escaped(text: &[u8], kept: &[u8]) -> String {
+    use std::fmt::Write as _;
+    text.iter().fold(String::with_capacity(text.len()), |mut out, &b| {
+        if b.is_ascii_alphanumeric() || kept.contains(&b) {
+            out.push(char::from(b));
+        } else {
+            let _ = write!(out, "%{b:02X}");
+        }
+        out
+    })
 }
 
 /// Text that is no request of this form.

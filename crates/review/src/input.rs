@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doors::people::{GrantRequest, MAIL_LABELS, Person, PersonError, Selection, TOGETHER_MAX};
 use wire::payments::Payments;
-use wire::target::{Address as TargetAddress, Approvals, McpServer, Registration, Rights, Tls};
+use wire::target::{Address as TargetAddress, Approvals, AwsService, McpServer, Registration, Rights, Tls};
 
 use crate::error::error;
 
@@ -282,6 +282,11 @@ impl Form {
                 private: self.get("private") == "yes",
                 ca_file: optional("ca_file"),
                 openapi: optional("openapi"),
+                aws: match (optional("aws_region"), optional("aws_service")) {
+                    (None, None) => None,
+                    (Some(region), Some(service)) => Some(AwsService { region, service }),
+                    _ => return Err(error("malformed", "signatures for AWS need a region and a service")),
+                },
             },
             _ => return Err(error("malformed", "choose the kind of target")),
         };

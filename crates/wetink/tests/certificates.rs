@@ -289,6 +289,7 @@ fn a_request_goes_only_to_who_proves_the_name() {
                 private: true,
                 ca_file: Some(file.display().to_string()),
                 openapi: None,
+                aws: None,
             },
             environment: "test".into(),
             run_as: "the gateway".into(),

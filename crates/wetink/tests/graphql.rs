@@ -103,6 +103,7 @@ fn a_mutation_that_is_said_to_be_a_query_is_not_sent() {
             private: false,
             ca_file: None,
             openapi: None,
+            aws: None,
         },
         environment: "test".into(),
         run_as: "the gateway".into(),

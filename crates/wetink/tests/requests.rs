@@ -95,6 +95,7 @@ fn target(origin: &str, requests: &[&str]) -> Registration {
             private: false,
             ca_file: None,
             openapi: None,
+            aws: None,
         },
         environment: "test".into(),
         run_as: "the gateway".into(),

@@ -186,6 +186,7 @@ fn what_is_due_is_changed_or_told() {
         private: false,
         ca_file: None,
         openapi: None,
+        aws: None,
     };
     registration.run_as = "the gateway".into();
     assert!(machine.run(&["secret", "set", "token"], "tok-4eC39HqLyjWDarj", None).status.success());

@@ -56,6 +56,32 @@ pub enum Give {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         role_id: Option<String>,
     },
+    /// A secret of AWS Secrets Manager, a text. What opens it is keys (see [`AwsService`](crate::target::AwsService)).
+    AwsSecret {
+        /// Region, e.g. `eu-central-1`.
+        region: String,
+        /// Name or ARN of the secret.
+        id: String,
+        /// Member of the text, which is a JSON object then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
+    },
+    /// Keys of an IAM role for one run, from AWS STS. The session has the run's and the person's name.
+    AwsRole {
+        /// Region, e.g. `eu-central-1`.
+        region: String,
+        /// The role's ARN.
+        role_arn: String,
+        /// Session policy, JSON: the keys can do what both this and the role allow.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<String>,
+        /// External id that the role's trust policy asks for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        external_id: Option<String>,
+        /// True: what opens it is a web identity token (OpenID Connect), not keys.
+        #[serde(default)]
+        web_identity: bool,
+    },
     /// An access token of an OAuth 2 authorization server (RFC 6749), for one run.
     Oauth {
         /// Path of the token endpoint, e.g. `/oauth/token`.
@@ -99,6 +125,8 @@ pub enum Ask {
     Fetch {
         /// From where.
         broker: Broker,
+        /// For what, in letters, digits and `.-@`: the server's own log may name it.
+        session: String,
     },
     /// Take back what a child that is gone was lent.
     TakeBack {
@@ -159,6 +187,17 @@ impl Broker {
             }
             Give::OpenbaoDatabase { mount, role, role_id } => {
                 path(mount) && word(role, b"") && optional(role_id, &|id| word(id, b""))
+            }
+            Give::AwsSecret { region, id, field } => {
+                word(region, b"") && word(id, b"/+=@:") && optional(field, &|field| word(field, b" "))
+            }
+            Give::AwsRole { region, role_arn, policy, external_id, web_identity: _ } => {
+                // 2,048 characters is what the service takes.
+                let document = |text: &str| text.len() <= 2048 && text.starts_with('{') && text.is_ascii();
+                word(region, b"")
+                    && word(role_arn, b"/+=,@:")
+                    && optional(policy, &document)
+                    && optional(external_id, &|id| word(id, b"/+=,@:"))
             }
             Give::Oauth { path: at, client_id, grant, scope, resource } => {
                 let grant = match grant {

@@ -164,7 +164,31 @@ pub enum Address {
         /// The service's description (OpenAPI 3, JSON or YAML), absolute path. It is shown and held against requests, and never sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         openapi: Option<String>,
+        /// The service is one of AWS, or takes its signatures: requests are signed with the credential, which goes into no header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        aws: Option<AwsService>,
     },
+}
+
+/// For which service of AWS requests are signed (Signature Version 4). The credential is two or three lines: access key id, secret
+/// access key, and for keys of a session its token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsService {
+    /// Region, e.g. `eu-central-1`.
+    pub region: String,
+    /// The name that signatures give the service, e.g. `s3`, `execute-api`.
+    pub service: String,
+}
+
+impl AwsService {
+    fn is_usable(&self) -> bool {
+        let word = |text: &str| {
+            (1..=60).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        word(&self.region) && word(&self.service)
+    }
 }
 
 /// How an MCP server is reached.
@@ -395,7 +419,19 @@ impl Registration {
                 text("host", host)?;
                 server(host, *port, *tls, ca_file.as_deref())
             }
-            Address::Http { origin, requests, credential_header, credential_prefix, private: _, ca_file, openapi } => {
+            Address::Http {
+                origin,
+                requests,
+                credential_header,
+                credential_prefix,
+                private: _,
+                ca_file,
+                openapi,
+                aws,
+            } => {
+                if aws.as_ref().is_some_and(|aws| !aws.is_usable() || credential_header.is_some()) {
+                    return Err(RegistrationError::Text("signature for AWS"));
+                }
                 named(requests, Kind::Http)?;
                 text("origin", origin)?;
                 if let Some(path) = openapi {
@@ -509,6 +545,11 @@ impl Registration {
             return Some(&credential[end + 1..]);
         }
         Some(credential)
+    }
+
+    /// For which service of AWS requests there are signed.
+    pub const fn aws(&self) -> Option<&AwsService> {
+        if let Address::Http { aws, .. } = &self.address { aws.as_ref() } else { None }
     }
 
     /// The address that mail is sent from; none for targets that are no mailbox.

@@ -28,8 +28,15 @@ pub(super) struct Question<'a> {
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
-/// Status and body. An empty body is `null`.
+/// Status and body, which is JSON: `null` if it is empty or something else.
 pub(super) async fn ask(broker: &Broker, question: Question<'_>) -> Result<(u16, Value), String> {
+    let headers = [&[("accept", "application/json")], question.headers].concat();
+    let (status, body) = ask_raw(broker, Question { headers: &headers, ..question }).await?;
+    Ok((status, serde_json::from_slice(&Zeroizing::new(body)).unwrap_or_default()))
+}
+
+/// Status and body.
+pub(super) async fn ask_raw(broker: &Broker, question: Question<'_>) -> Result<(u16, Vec<u8>), String> {
     let origin = Origin::read(&broker.origin).ok_or("the origin is not usable")?;
     let met = tokio::time::timeout(CONNECT, meet(&origin, broker.private, broker.ca_file.as_deref())).await;
     let stream = met.map_err(|_| "the server did not answer in time")?.map_err(|report| match report {
@@ -39,11 +46,8 @@ pub(super) async fn ask(broker: &Broker, question: Question<'_>) -> Result<(u16,
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|_| "the server does not speak HTTP")?;
     let connection = tokio::spawn(connection);
-    let mut request = hyper::Request::builder()
-        .method(question.method)
-        .uri(question.path)
-        .header("host", &origin.authority)
-        .header("accept", "application/json");
+    let mut request =
+        hyper::Request::builder().method(question.method).uri(question.path).header("host", &origin.authority);
     for (name, value) in question.headers {
         let mut value = hyper::header::HeaderValue::from_str(value).map_err(|_| "a header cannot be sent")?;
         value.set_sensitive(true);
@@ -57,8 +61,7 @@ pub(super) async fn ask(broker: &Broker, question: Question<'_>) -> Result<(u16,
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         let body = body.map_err(|_| "the server's answer is too large or did not come whole")?.to_bytes();
-        let value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or(Value::Null) };
-        Ok((status, value))
+        Ok((status, body.to_vec()))
     });
     let answered = answered.await.map_err(|_| "the server did not answer in time")?;
     connection.abort();

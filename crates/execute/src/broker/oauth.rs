@@ -10,7 +10,7 @@ use super::http::{Question, ask};
 
 /// `application/x-www-form-urlencoded`: everything but what no reader takes for something else is escaped.
 fn escaped(text: &str) -> String {
-    crate::http::escaped(text, b"-._~")
+    reading::request::escaped(text.as_bytes(), b"-._~")
 }
 
 /// Asks for a token.

@@ -8,12 +8,12 @@ use async_imap::types::{Fetch, Flag, NameAttribute};
 use async_imap::{Authenticator, Client, Session};
 use futures_util::TryStreamExt as _;
 use reading::mail::{self, Place};
-use reading::request::Request;
+use reading::request::{Request, escaped};
 use wire::order::{FailCode, Job, RESULT_BYTES_MAX, Report, ResultSet};
 
 use super::{Account, BEGIN, lost, message, refused, table, text};
 use crate::child::failed;
-use crate::http::{Stream, escaped, late, meet};
+use crate::http::{Stream, late, meet};
 use crate::secret::Secret;
 
 /// Messages of a listing that does not say how many.
@@ -61,7 +61,7 @@ pub(super) async fn folders(account: &Account<'_>, secret: &Secret) -> Result<Ve
     let names = all_folders(&mut server, secret).await?;
     let _ = server.logout().await;
     // A name in the old encoding of other alphabets is shown as it is written.
-    let mut paths: Vec<String> = names.iter().map(|folder| escaped(&folder.path, b"-_.~/")).collect();
+    let mut paths: Vec<String> = names.iter().map(|folder| escaped(folder.path.as_bytes(), b"-_.~/")).collect();
     paths.sort_unstable();
     paths.truncate(FOLDERS_MAX);
     Ok(paths)

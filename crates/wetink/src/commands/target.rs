@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use doors::people::{GrantRequest, MAIL_LABELS};
 use wire::payments::Payments;
-use wire::target::{Address, Approvals, McpServer, Registration, Rights, Tls};
+use wire::target::{Address, Approvals, AwsService, McpServer, Registration, Rights, Tls};
 
 use crate::exit::{Exit, Failure};
 use crate::person::Terminal;
@@ -58,6 +58,10 @@ pub(crate) struct TargetAdd {
     /// Header that the credential of an https:// target goes into, with what stands before it (default: authorization: Bearer).
     #[arg(long)]
     pub(crate) credential_header: Option<String>,
+    /// Sign requests for a service of AWS, e.g. eu-central-1/s3; the credential is two or three lines: access key id, secret access key,
+    /// session token.
+    #[arg(long)]
+    pub(crate) aws: Option<String>,
     /// The service's description (OpenAPI 3, JSON or YAML): shown beside requests and held against them.
     #[arg(long)]
     pub(crate) openapi: Option<std::path::PathBuf>,
@@ -247,7 +251,18 @@ fn service(add: &TargetAdd) -> std::result::Result<Reached, String> {
     if add.requests.is_empty() {
         return Err("say what may be sent there, e.g. --request \"GET /v1/**\"".to_owned());
     }
-    let (credential_header, credential_prefix) = header(add);
+    let aws = match add.aws.as_deref().map(|text| text.split_once('/')) {
+        None => None,
+        Some(Some((region, service))) if add.credential.is_some() && add.credential_header.is_none() => {
+            Some(AwsService { region: region.to_owned(), service: service.to_owned() })
+        }
+        Some(_) => {
+            return Err(
+                "--aws is REGION/SERVICE, e.g. eu-central-1/s3, with a --credential and without a header".to_owned()
+            );
+        }
+    };
+    let (credential_header, credential_prefix) = if aws.is_some() { (None, String::new()) } else { header(add) };
     let openapi = match &add.openapi {
         None => None,
         Some(file) => {
@@ -263,6 +278,7 @@ fn service(add: &TargetAdd) -> std::result::Result<Reached, String> {
         private: add.private,
         ca_file: add.ca_file.clone(),
         openapi,
+        aws,
     };
     Ok((address, "the gateway".to_owned(), add.credential.clone()))
 }
@@ -427,6 +443,7 @@ mod tests {
             requests: vec![],
             credential_header: None,
             openapi: None,
+            aws: None,
             payments: None,
             idempotency_header: None,
             receipts: false,

@@ -29,7 +29,18 @@ impl Drop for Script {
 impl Script {
     /// Starts `tests/NAME`.
     pub fn start(name: &str, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new("node");
+        Self::run(Command::new("node"), name, environment)
+    }
+
+    /// Starts `tests/NAME` in Python, with packages of PyPI.
+    pub fn start_python(name: &str, packages: &Path, environment: &[(&str, &str)]) -> Self {
+        assert!(packages.is_dir(), "packages of PyPI are missing; `cargo xtask setup` brings them");
+        let mut command = Command::new("python3");
+        command.env("PYTHONPATH", packages);
+        Self::run(command, name, environment)
+    }
+
+    fn run(mut command: Command, name: &str, environment: &[(&str, &str)]) -> Self {
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name));
         command.env("WETINK_NPM", browser_tools::packages().parent().unwrap());
         let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
