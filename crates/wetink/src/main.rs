@@ -22,10 +22,11 @@ use doors::people::GrantRequest;
 use crate::commands::agent::Pass;
 use crate::commands::certificate::CertificateCommand;
 use crate::commands::review::Part;
+use crate::commands::secret::SecretCommand;
 use crate::commands::target::TargetAdd;
 use crate::commands::webhook::WebhookCommand;
 use crate::commands::{
-    agent, audit, canary, certificate, connect, doctor, drill, grant, policy, review, roles, task, webhook,
+    agent, audit, canary, certificate, connect, doctor, drill, grant, policy, review, roles, secret, task, webhook,
 };
 use crate::home::Home;
 use crate::person::Terminal;
@@ -381,33 +382,6 @@ enum PolicyCommand {
 }
 
 #[derive(Subcommand)]
-enum SecretCommand {
-    /// Store a credential, read from standard input.
-    Set {
-        /// Its name.
-        name: String,
-    },
-    /// The secrets of the vault: names, versions, ages, who uses them; never values.
-    List {
-        /// Only those that are older, in days; there is an error if there are any.
-        #[arg(long)]
-        older_than: Option<u32>,
-    },
-    /// Give the login of a PostgreSQL or MariaDB target a new password, made at random.
-    Rotate {
-        /// The target.
-        target: String,
-    },
-    /// Store where a credential is; the guard fetches it each time it is used.
-    Refer {
-        /// Its name.
-        name: String,
-        #[command(flatten)]
-        at: roles::Where,
-    },
-}
-
-#[derive(Subcommand)]
 enum ResultCommand {
     /// A held result.
     Show {
@@ -554,10 +528,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Policy(PolicyCommand::Replay { file }) => policy::replay(&terminal, &file).await,
         Command::Policy(PolicyCommand::Apply { file }) => policy::apply(&terminal, &file).await,
         Command::Policy(PolicyCommand::Show) => audit::policy(&terminal).await,
-        Command::Secret(SecretCommand::List { older_than }) => roles::secret_list(&terminal, &home, older_than),
-        Command::Secret(SecretCommand::Rotate { target }) => roles::secret_rotate(&terminal, &home, &target),
-        Command::Secret(SecretCommand::Refer { name, at }) => roles::secret_refer(&terminal, &home, &name, at),
-        Command::Secret(SecretCommand::Set { name }) => roles::secret_set(&terminal, &home, &name),
+        Command::Secret(command) => secret::run(&terminal, &home, command),
         Command::Drill { pass } => drill::run(&terminal, &home, &agents_server, pass).await,
         Command::Alerts => review::alerts(&terminal).await,
         Command::Certificate(command) => certificate::run(&terminal, &home, command),

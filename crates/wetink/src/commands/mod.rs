@@ -13,6 +13,7 @@ pub(crate) mod import;
 pub(crate) mod policy;
 pub(crate) mod review;
 pub(crate) mod roles;
+pub(crate) mod secret;
 pub(crate) mod target;
 pub(crate) mod task;
 pub(crate) mod webhook;
