@@ -89,6 +89,7 @@ pub(crate) fn target(port: u16, rule: &str) -> Registration {
         environment: "bench".into(),
         run_as: "the gateway".into(),
         credential: Some("api".into()),
+        credential_of: None,
         statement_timeout_ms: 5_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),

@@ -224,6 +224,7 @@ impl Gateway {
             environment: "dev".into(),
             run_as: "owner".into(),
             credential: None,
+            credential_of: None,
             statement_timeout_ms: 10_000,
             result_rows_max: 100,
             labels: std::collections::BTreeMap::default(),

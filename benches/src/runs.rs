@@ -38,6 +38,7 @@ fn target(server: &Server, login: &str, rights: Rights, mirror: Option<&str>) ->
         environment: "bench".into(),
         run_as: login.into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 5_000,
         result_rows_max: 100,
         labels: std::collections::BTreeMap::new(),

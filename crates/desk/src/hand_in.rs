@@ -360,7 +360,7 @@ impl Desk {
             artifact: ground.artifact.text().to_owned(),
             effect: ground.examined.analysis.effect.clone(),
         };
-        match self.inner.link.ask(&Request::Preview { proposed, sample: false }).await {
+        match self.inner.link.ask(&Request::Preview { proposed, sample: false, task: ground.task.task }).await {
             Ok(Answer::Preview { rows, of, .. }) => Ok(Some(Rows { grade: Grade::RanAndRolledBack, count: rows, of })),
             Ok(_) => Err(DeskError::from(LinkError::Protocol).into()),
             // The target would not do it (a constraint, a right, a lock). The agent learns that it failed, not how.

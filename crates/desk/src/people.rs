@@ -341,7 +341,7 @@ impl People for Desk {
             artifact: row.artifact.clone(),
             effect: row.effect.clone(),
         };
-        let request = Request::Preview { proposed, sample: true };
+        let request = Request::Preview { proposed, sample: true, task: row.task };
         let answer = self.inner.link.ask(&request).await.map_err(DeskError::from)?;
         let Answer::Preview { rows, of, sample } = answer else {
             return Err(DeskError::from(LinkError::Protocol).into());

@@ -179,7 +179,7 @@ fn history_line(body: &str) -> Option<(Timestamp, String)> {
         EventKind::ChangesRequested => format!("{who} asked for changes"),
         EventKind::Rejected => format!("{who} said no"),
         EventKind::Withdrawn => format!("{who} took it back"),
-        EventKind::Expired => "nobody decided in time".to_owned(),
+        EventKind::Expired => fact("cause").to_owned(),
         EventKind::Superseded => "a newer revision took its place".to_owned(),
         EventKind::Started => match entry.on_behalf_of.as_deref() {
             Some(signer) => format!("signed by {signer}; the guard started it"),

@@ -5,6 +5,7 @@
 //! Never: decides, verifies or does anything. The guard meets none of these.
 
 pub mod agents;
+pub mod credential;
 pub mod people;
 mod refusal;
 

@@ -36,6 +36,7 @@ fn target(server: &Mariadb, login: &str, rights: Rights) -> Registration {
         environment: "test".into(),
         run_as: login.into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 2_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),

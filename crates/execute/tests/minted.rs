@@ -50,6 +50,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         environment: "test".into(),
         run_as: "minted".into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 2_000,
         result_rows_max: 50,
         labels: std::collections::BTreeMap::new(),

@@ -44,6 +44,7 @@ fn target(server: &Server, login: &str, mirror: Option<&str>) -> Registration {
         environment: "test".into(),
         run_as: mirror.unwrap_or(login).into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 1_500,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),

@@ -20,6 +20,7 @@ fn registration(address: Address) -> Registration {
         environment: "test".into(),
         run_as: "app".into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 5_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),

@@ -552,7 +552,7 @@ impl Answerer for Guard {
             Request::Read { from, limit, wait_ms } => Ok(self.read(from, limit, wait_ms)),
             Request::Registry {} => Ok(self.registry()),
             Request::Catalog { target } => self.catalog(&target),
-            Request::Preview { proposed, sample } => self.preview(proposed, sample),
+            Request::Preview { proposed, sample, task } => self.preview(proposed, sample, task),
             Request::Undo { run, person } => self.undo(run, &person),
             Request::Run { claim, proposed } => Ok(self.run(&Authority::Claim(&claim), proposed)),
             Request::RunUnderTask { task, proposed } => Ok(self.run(&Authority::Task(task), proposed)),

@@ -74,30 +74,33 @@ impl Guard {
     }
 
     /// Changes what is due, or says so in the log. Answers when to look again.
-    fn look_at_ages(&self, tried: &mut HashMap<String, Instant>) -> Duration {
+    fn look_at_ages(&self, tried: &mut HashMap<(String, String), Instant>) -> Duration {
         let (mut due, mut next) = (Vec::new(), LOOK);
         let listed = self.vault.lock().unwrap_or_else(PoisonError::into_inner).list();
         {
             let grants = self.read_grants();
             for target in grants.targets.values() {
-                let (Some(after), Some(name)) = (target.rotate_after_s, &target.credential) else { continue };
+                let Some(after) = target.rotate_after_s else { continue };
                 next = next.min(Duration::from_secs(after));
-                let Some(info) = listed.iter().find(|info| info.name == *name) else { continue };
-                let age_s = Timestamp::now().millis_since(info.stored_at) / 1000;
-                let lately = tried.get(&target.name).is_some_and(|at| at.elapsed() < AGAIN);
-                if age_s >= after && !lately && !grants.is_stopped(&[], None, &target.name, None) {
-                    due.push((target.name.clone(), info.clone(), age_s));
+                for info in listed.iter().filter(|info| target.uses(&info.name)) {
+                    let age_s = Timestamp::now().millis_since(info.stored_at) / 1000;
+                    let about = (target.name.clone(), info.name.clone());
+                    let lately = tried.get(&about).is_some_and(|at| at.elapsed() < AGAIN);
+                    if age_s >= after && !lately && !grants.is_stopped(&[], None, &target.name, None) {
+                        // A person's own is theirs to change.
+                        due.push((about, target.credential_of.is_none(), info.clone(), age_s));
+                    }
                 }
             }
         }
-        for (target, info, age_s) in due {
-            if self.rotate(&target).is_ok() {
-                tried.remove(&target);
+        for (about, ours, info, age_s) in due {
+            if ours && self.rotate(&about.0).is_ok() {
+                tried.remove(&about);
                 continue;
             }
-            tried.insert(target.clone(), Instant::now());
+            tried.insert(about.clone(), Instant::now());
             let mut overdue = entry(EventKind::SecretOverdue);
-            overdue.target = Some(target);
+            overdue.target = Some(about.0);
             overdue.facts.insert("name".into(), info.name);
             overdue.facts.insert("version".into(), info.version.to_string());
             overdue.facts.insert("age_s".into(), age_s.to_string());
@@ -112,7 +115,7 @@ impl Guard {
         let listed = self.vault.lock().unwrap_or_else(PoisonError::into_inner).list();
         let grants = self.read_grants();
         let users = |name: &str| {
-            let using = grants.targets.values().filter(|target| target.credential.as_deref() == Some(name));
+            let using = grants.targets.values().filter(|target| target.uses(name));
             using.map(|target| target.name.clone()).collect()
         };
         let view = |info: vault::SecretInfo| SecretView {

@@ -14,10 +14,12 @@ use release::{Held, ReleaseOrder, open};
 use wire::order::{FailCode, Job as OrderJob, Order, Report, Undo};
 use wire::socket::{Answer, Outcome, Proposed, Refused};
 use wire::target::{Address, Registration};
+use wire::whose::Whose;
 
 use crate::broker::Lent;
 use crate::entries::{entry, open_content, plain};
 use crate::executors::ExecutorError;
+use crate::grants::Grants;
 use crate::guard::Guard;
 use crate::money;
 use crate::receipt;
@@ -210,6 +212,10 @@ impl Guard {
             Ok(budgets) => budgets,
             Err(detail) => return answer_refused(Refused::OutOfScope, detail),
         };
+        let (mine, owner) = match self.owner(&target, &grants, &approved) {
+            Ok(owned) => owned,
+            Err(refusal) => return refusal.into(),
+        };
         if grants.is_stopped(&approved.people(), Some(approved.task()), &target.name, Some(approved.proposal().0)) {
             return answer_refused(Refused::Stopped, "it is stopped");
         }
@@ -220,7 +226,8 @@ impl Guard {
             Authority::Task(task) => (None, Some(*task)),
         };
         let base = |run| about(EventKind::Settled, &approved, run);
-        let template = base(RunId::random());
+        let mut template = base(RunId::random());
+        template.facts.extend(owner.map(|person| ("credential_of".to_owned(), person)));
         let mut spender = Spender { ledger: &self.ledger, claim, target: &target, budgets };
         let warrant = match approved.redeem(&mut spender) {
             Ok(warrant) => warrant,
@@ -231,7 +238,32 @@ impl Guard {
             Err(error) => return answer_refused(Refused::LedgerFailed, error.to_string()),
         };
         // Announced. If we die from here on, `recover` settles the run at the next start; the approval stays spent.
-        self.carry_out(warrant, template, (claim, task), target)
+        self.carry_out(warrant, template, (claim, task), mine)
+    }
+
+    /// The target as this run meets it, and with whose own credential. Refused before anything is spent if they have none.
+    fn owner(
+        &self,
+        target: &Registration,
+        grants: &Grants,
+        approved: &Approved,
+    ) -> Result<(Registration, Option<String>), Refusal> {
+        let person = match target.credential_of {
+            None => return Ok((target.clone(), None)),
+            Some(Whose::Requester) => grants.tasks.get(&approved.task()).map(|task| task.verified.person().to_owned()),
+            // Of two nobody knows who is meant.
+            Some(Whose::Signer) => <[&str; 1]>::try_from(approved.people()).ok().map(|[person]| person.to_owned()),
+        };
+        let person =
+            person.ok_or_else(|| refused(Refused::OutOfScope, "nobody knows with whose credential it would run"))?;
+        let mine = target.for_person(&person);
+        let name = mine.credential.as_deref().unwrap_or_default();
+        let found = self.vault.lock().unwrap_or_else(PoisonError::into_inner).credential(name);
+        if matches!(found, Ok(Some(_))) {
+            return Ok((mine, Some(person)));
+        }
+        let store = "has no credential of their own there; `wetink secret set NAME --of PERSON` stores one. Nothing was used up";
+        Err(refused(Refused::Unknown, format!("{} {store}", artifact::visible(&person))))
     }
 
     /// Headers that a request carries besides what was signed.
@@ -518,6 +550,10 @@ impl Guard {
         drop(grants);
         let (Some(transaction), Some(target)) = (transaction, target) else {
             return self.settle(running, "unknown", FailCode::OutcomeUnknown, unknown);
+        };
+        let target = match committing.and_then(|entry| entry.facts.get("credential_of")) {
+            Some(person) => target.for_person(person),
+            None => target,
         };
         let credential = self.credential(&target, &session(running.run, "")).ok().flatten();
         let order = Order::Resolve { target, transaction };

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doors::people::{GrantRequest, MAIL_LABELS, Person, PersonError, Selection, TOGETHER_MAX};
 use wire::payments::Payments;
 use wire::target::{Address as TargetAddress, Approvals, AwsService, McpServer, Registration, Rights, Tls};
+use wire::whose::Whose;
 
 use crate::error::error;
 
@@ -65,7 +66,8 @@ impl Form {
     fn rights(&self) -> Result<Rights, PersonError> {
         match self.get("rights") {
             "login" => Ok(Rights::Login),
-            "leased" => Ok(Rights::Leased),
+            // A person's own names its login as a lent one does.
+            "leased" | "requester" | "signer" => Ok(Rights::Leased),
             "minted" => Ok(Rights::Minted),
             "minted-if-possible" => Ok(Rights::MintedIfPossible),
             _ => Err(error("malformed", "choose with which rights a run meets the database")),
@@ -295,7 +297,14 @@ impl Form {
                 labels.entry(part.to_owned()).or_insert_with(|| "personal".to_owned());
             }
         }
+        let whose = match [self.get("credential_of"), self.get("rights")] {
+            ["requester", _] | [_, "requester"] => Some(Whose::Requester),
+            ["signer", _] | [_, "signer"] => Some(Whose::Signer),
+            _ => None,
+        };
         let run_as = match &address {
+            _ if whose == Some(Whose::Requester) => "whoever opened the task".to_owned(),
+            _ if whose == Some(Whose::Signer) => "whoever signs".to_owned(),
             TargetAddress::Sqlite { .. } => "owner".to_owned(),
             TargetAddress::Postgresql { mirror: Some(role), .. } => role.clone(),
             TargetAddress::Postgresql { rights: Rights::Minted, .. } => "a role minted for the run".to_owned(),
@@ -316,6 +325,7 @@ impl Form {
             environment: self.need("environment")?,
             run_as,
             credential: optional("credential"),
+            credential_of: whose,
             statement_timeout_ms: 15_000,
             result_rows_max: 1_000,
             labels,

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use doors::credential::credential_words;
 use doors::people::ReviewView;
 
 use crate::facts::{byte_facts, effect_line, effect_notes, facts, finding_place, origin_word};
@@ -75,6 +76,8 @@ pub fn plain(view: &ReviewView) -> String {
     for note in effect_notes(view) {
         block(&mut out, "  ", &note);
     }
+    let whose = credential_words(&view.registration, &view.effect, &view.row.person);
+    section(&mut out, "WITH WHOSE CREDENTIAL", &[whose]);
     section(&mut out, "TASK SCOPE", &view.task_scope);
     section(&mut out, "POLICY", &view.reasons);
     let history: Vec<String> = view.history.iter().map(|(at, what)| format!("{} {what}", clock(*at, None))).collect();

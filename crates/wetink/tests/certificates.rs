@@ -294,6 +294,7 @@ fn a_request_goes_only_to_who_proves_the_name() {
             environment: "test".into(),
             run_as: "the gateway".into(),
             credential: Some("api".into()),
+            credential_of: None,
             statement_timeout_ms: 2_000,
             result_rows_max: 10,
             labels: std::collections::BTreeMap::new(),

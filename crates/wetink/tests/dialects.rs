@@ -167,6 +167,7 @@ fn registration(address: Address) -> Registration {
         environment: "test".into(),
         run_as: "test".into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 20_000,
         result_rows_max: 100,
         labels: BTreeMap::new(),

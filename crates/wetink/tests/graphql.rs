@@ -108,6 +108,7 @@ fn a_mutation_that_is_said_to_be_a_query_is_not_sent() {
         environment: "test".into(),
         run_as: "the gateway".into(),
         credential: Some("gql".into()),
+        credential_of: None,
         statement_timeout_ms: 5_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),

@@ -226,16 +226,24 @@ fn a_hostile_desk_gets_nothing() {
     // Trials that are not for trials.
     hostile.attempt(
         "a trial of a definition",
-        &Request::Preview { proposed: scene.proposed("DROP TABLE rows", defines), sample: true },
+        &Request::Preview { proposed: scene.proposed("DROP TABLE rows", defines), sample: true, task: scene.task },
     );
     let (_, effect) = update("1");
     hostile.attempt(
         "a trial of something else",
-        &Request::Preview { proposed: scene.proposed("DELETE FROM rows", effect.clone()), sample: true },
+        &Request::Preview {
+            proposed: scene.proposed("DELETE FROM rows", effect.clone()),
+            sample: true,
+            task: scene.task,
+        },
     );
     hostile.attempt(
         "a trial that commits",
-        &Request::Preview { proposed: scene.proposed("UPDATE rows SET n = 5; COMMIT", effect), sample: true },
+        &Request::Preview {
+            proposed: scene.proposed("UPDATE rows SET n = 5; COMMIT", effect),
+            sample: true,
+            task: scene.task,
+        },
     );
 
     // Results and releases of runs that are not there; the operator's verbs; entries in the guard's name.

@@ -88,6 +88,7 @@ impl Servers {
             environment: "test".into(),
             run_as: "ada@acme.example".into(),
             credential: None,
+            credential_of: None,
             statement_timeout_ms: 5_000,
             result_rows_max: 10,
             labels: BTreeMap::new(),

@@ -43,6 +43,7 @@ fn job(server: &pg::Server) -> Job {
         environment: "test".into(),
         run_as: "minted".into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 5_000,
         result_rows_max: 10,
         labels: BTreeMap::new(),

@@ -77,6 +77,7 @@ fn target(server: &pg::Server) -> Registration {
         environment: "test".into(),
         run_as: "reader".into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 20_000,
         result_rows_max: 10,
         labels: BTreeMap::new(),

@@ -100,6 +100,7 @@ fn target(origin: &str, requests: &[&str]) -> Registration {
         environment: "test".into(),
         run_as: "the gateway".into(),
         credential: Some("api".into()),
+        credential_of: None,
         statement_timeout_ms: 2_000,
         result_rows_max: 10,
         labels: BTreeMap::new(),

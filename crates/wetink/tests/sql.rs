@@ -55,6 +55,7 @@ impl Scratch {
             environment: "test".into(),
             run_as: "minted".into(),
             credential: None,
+            credential_of: None,
             statement_timeout_ms: 5_000,
             result_rows_max: 20,
             labels: BTreeMap::new(),

@@ -470,6 +470,7 @@ fn registration(server: McpServer, requests: &[&str]) -> Registration {
         environment: "test".into(),
         run_as: "the gateway".into(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 3_000,
         result_rows_max: 100,
         labels: std::collections::BTreeMap::new(),

@@ -212,11 +212,6 @@ impl Broker {
         };
         if usable { Ok(()) } else { Err("a name, a path or an id in it is empty, too long, or has other characters") }
     }
-
-    /// True: what it gives names its login itself, two lines, the user and the password.
-    pub const fn names_login(&self) -> bool {
-        matches!(self.give, Give::OpenbaoDatabase { .. })
-    }
 }
 
 #[cfg(test)]

@@ -14,3 +14,4 @@ pub mod origin;
 pub mod payments;
 pub mod socket;
 pub mod target;
+pub mod whose;

@@ -44,6 +44,8 @@ pub enum Request {
         proposed: Proposed,
         /// True: with some of the rows before and after, labelled columns masked.
         sample: bool,
+        /// The task it belongs to, for whose person it is tried where people have credentials of their own.
+        task: TaskId,
     },
     /// Run once under an approval. Answered by [`Answer::Ran`].
     Run {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::origin::{self, Origin};
 use crate::payments::Payments;
+use crate::whose::Whose;
 
 /// A registered target. Its fingerprint (SHA-256 of the canonical JSON) stands in every approval statement, so a target
 /// that is registered anew makes older approvals void.
@@ -23,6 +24,9 @@ pub struct Registration {
     pub run_as: String,
     /// Name of the credential in the guard's vault; none for targets that need none (SQLite).
     pub credential: Option<String>,
+    /// Whose own credential a run has; none: that one, the gateway's. People's own are beside it in the vault (see [`own`](crate::whose::own)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_of: Option<Whose>,
     /// Longest a statement may run, in milliseconds.
     pub statement_timeout_ms: u64,
     /// Most rows returned by one run; more are cut off and counted.
@@ -237,7 +241,7 @@ pub enum Rights {
     /// Minted where the login may mint. Where it may not, the effect has to say so ([`Effect::unminted`]), and the run has the
     /// login's rights.
     MintedIfPossible,
-    /// A login that a server of credentials makes for the one run and takes back afterwards, with the rights that it gives. The
+    /// A login that a server of credentials makes for the one run and takes back afterwards, or a person's own. The
     /// credential is two lines, the login's name and its password; `login` names the server's role, for people.
     Leased,
 }
@@ -272,9 +276,19 @@ pub enum RegistrationError {
         "payments need forms of requests that change something at an HTTP service, with members named once each, and limits with one amount a currency"
     )]
     Payments,
+    /// People's own credentials where there can be none.
+    #[error(
+        "people's own credentials are for databases, HTTP services and MCP servers with a credential's name, no mirrored role, and, for the signer's, one signature"
+    )]
+    OwnCredential,
     /// A text field is empty, too long or holds hidden characters.
     #[error("{0} is empty, longer than 255 characters, or holds control characters")]
     Text(&'static str),
+}
+
+/// A whole path.
+fn absolute(path: &str) -> Result<(), RegistrationError> {
+    if path.starts_with('/') { Ok(()) } else { Err(RegistrationError::Path(path.to_owned())) }
 }
 
 /// How a server is reached: TLS unless it is on this machine.
@@ -282,9 +296,7 @@ fn server(host: &str, port: u16, tls: Tls, ca_file: Option<&str>) -> Result<(), 
     if port == 0 {
         return Err(RegistrationError::Limit("port", 65_535));
     }
-    if let Some(path) = ca_file.filter(|p| !p.starts_with('/')) {
-        return Err(RegistrationError::Path(path.to_owned()));
-    }
+    absolute(ca_file.unwrap_or("/"))?;
     let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host);
     if tls == Tls::Disable && !local { Err(RegistrationError::PlainText(host.to_owned())) } else { Ok(()) }
 }
@@ -312,19 +324,13 @@ fn service(origin: &str, header: Option<&str>, prefix: &str, ca_file: Option<&st
     if prefix.len() > 40 || !prefix.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return Err(RegistrationError::Text("credential prefix"));
     }
-    match ca_file {
-        Some(file) if !file.starts_with('/') => Err(RegistrationError::Path(file.to_owned())),
-        _ => Ok(()),
-    }
+    absolute(ca_file.unwrap_or("/"))
 }
 
 /// A program with its arguments, none of which hides anything.
 fn program(command: &[String], variable: Option<&str>) -> Result<(), RegistrationError> {
     let hides = |part: &String| part.len() > 1_000 || part.contains('\n') || part.chars().any(artifact::has_hidden);
-    match command.first() {
-        Some(path) if path.starts_with('/') => {}
-        path => return Err(RegistrationError::Path(path.cloned().unwrap_or_default())),
-    }
+    absolute(command.first().map_or("", String::as_str))?;
     if command.len() > 50 || command.iter().any(hides) {
         return Err(RegistrationError::Text("command"));
     }
@@ -368,6 +374,9 @@ impl Registration {
         text("environment", &self.environment)?;
         text("run-as", &self.run_as)?;
         self.credential.as_deref().map_or(Ok(()), |c| text("credential", c))?;
+        if self.credential_of.is_some() && !self.may_be_own() {
+            return Err(RegistrationError::OwnCredential);
+        }
         for (column, label) in &self.labels {
             text("label", column)?;
             text("label", label)?;
@@ -409,7 +418,7 @@ impl Registration {
         match &self.address {
             Address::Sqlite { path } => {
                 text("path", path)?;
-                if path.starts_with('/') { Ok(()) } else { Err(RegistrationError::Path(path.clone())) }
+                absolute(path)
             }
             Address::Postgresql { host, port, database, login, mirror, tls, ca_file, search_path, rights: _ } => {
                 mirror.as_deref().map_or(Ok(()), |m| text("mirror", m))?;
@@ -436,9 +445,7 @@ impl Registration {
                 text("origin", origin)?;
                 if let Some(path) = openapi {
                     text("description", path)?;
-                    if !path.starts_with('/') {
-                        return Err(RegistrationError::Path(path.clone()));
-                    }
+                    absolute(path)?;
                 }
                 service(origin, credential_header.as_deref(), credential_prefix, ca_file.as_deref())
             }
@@ -456,10 +463,7 @@ impl Registration {
                 if *outbox_s > Self::OUTBOX_LIMIT_S {
                     return Err(RegistrationError::Limit("outbox in seconds", u64::from(Self::OUTBOX_LIMIT_S)));
                 }
-                match ca_file {
-                    Some(file) if !file.starts_with('/') => Err(RegistrationError::Path(file.clone())),
-                    _ => Ok(()),
-                }
+                absolute(ca_file.as_deref().unwrap_or("/"))
             }
             Address::Mcp { server, requests } => {
                 named(requests, Kind::Mcp)?;
@@ -478,9 +482,7 @@ impl Registration {
                         }
                         for path in reads.iter().chain(writes) {
                             text("path", path)?;
-                            if !path.starts_with('/') {
-                                return Err(RegistrationError::Path(path.clone()));
-                            }
+                            absolute(path)?;
                         }
                         Ok(())
                     }

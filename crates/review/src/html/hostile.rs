@@ -156,6 +156,7 @@ fn registration(text: &str) -> Registration {
         environment: text.to_owned(),
         run_as: text.to_owned(),
         credential: None,
+        credential_of: None,
         statement_timeout_ms: 1_000,
         result_rows_max: 10,
         labels: std::collections::BTreeMap::new(),

@@ -3,6 +3,7 @@
 use artifact::effect::Verb;
 use artifact::{Timestamp, has_hidden};
 use doors::agents::{FindingView, PURPOSE_MAX, Status};
+use doors::credential::credential_words;
 use doors::people::{Person, ReviewView, Risk};
 use maud::{Markup, html};
 use reading::bound;
@@ -451,6 +452,7 @@ fn context(view: &ReviewView, now: Timestamp) -> Markup {
         section aria-labelledby="target-title" {
             h2 #target-title { "Target" }
             p.mono { (marked(&crate::facts::place(&view.registration))) }
+            p { (marked(&credential_words(&view.registration, &view.effect, &view.row.person))) }
             p.dim { "Runs as " (marked(&view.registration.run_as)) ", at most " (view.registration.statement_timeout_ms / 1000) " s. "
                 "The result goes to a person first." }
         }

@@ -133,10 +133,17 @@ fn target_forms() -> Markup {
         }
         button.primary type="submit" { "Continue to the statement" }
     };
+    let owner = html! {
+        label { "Whose credential" select name="credential_of" {
+            option value="gateway" { "the gateway's" }
+            option value="requester" { "that of whoever opened the task" }
+            option value="signer" { "that of whoever signs" } } }
+    };
     let over_http = html! {
         label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
         label { "Header it goes into (optional)" input name="credential_header" type="text" placeholder="authorization" autocomplete="off"; }
         label { "What stands before it there" input name="credential_prefix" type="text" placeholder="Bearer" autocomplete="off"; }
+        (owner)
         label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }
         label.tick { input type="checkbox" name="private" value="yes"; " The host may have a private address" }
     };
@@ -192,6 +199,7 @@ fn target_forms() -> Markup {
                 div.grid {
                     (common)
                     label { "Credential in the vault (optional)" input name="credential" type="text" autocomplete="off"; }
+                    (owner)
                     label { "Variable it goes into (optional)" input.mono name="credential_variable" type="text" placeholder="GITHUB_TOKEN" autocomplete="off" spellcheck="false"; }
                 }
                 label { "The program by its whole path, then its arguments, one a line" textarea.mono name="command" rows="3" required placeholder="/usr/bin/node" spellcheck="false" {} }
@@ -226,7 +234,9 @@ fn target_forms() -> Markup {
                         option value="login" { "those of the login" }
                         option value="minted" { "a role minted for the run (login needs CREATEROLE)" }
                         option value="minted-if-possible" { "minted if the login may, else high risk" }
-                        option value="leased" { "a login that the credential's server lends for the run" } } }
+                        option value="leased" { "a login that the credential's server lends for the run" }
+                        option value="requester" { "the own login of whoever opened the task" }
+                        option value="signer" { "the own login of whoever signs" } } }
                     label { "Switch to role (optional)" input name="mirror" type="text" autocomplete="off"; }
                     label { "Credential in the vault" input name="credential" type="text" autocomplete="off"; }
                     label { "TLS" select name="tls" { option value="require" { "require" } option value="disable" { "disable (this machine only)" } } }
@@ -248,7 +258,9 @@ fn target_forms() -> Markup {
                         option value="login" { "those of the login" }
                         option value="minted" { "a user minted for the run (login needs CREATE USER)" }
                         option value="minted-if-possible" { "minted if the login may, else high risk" }
-                        option value="leased" { "a login that the credential's server lends for the run" } } }
+                        option value="leased" { "a login that the credential's server lends for the run" }
+                        option value="requester" { "the own login of whoever opened the task" }
+                        option value="signer" { "the own login of whoever signs" } } }
                     label { "Credential in the vault" input name="credential" type="text" autocomplete="off"; }
                     label { "TLS" select name="tls" { option value="require" { "require" } option value="disable" { "disable (this machine only)" } } }
                     label { "CA file (optional)" input name="ca_file" type="text" autocomplete="off"; }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use wire::socket::{Answer, Request, SecretText, SecretView};
+use wire::whose::own;
 
 use crate::commands::roles::ask_guard;
 use crate::exit::{Exit, Failure};
@@ -18,6 +19,9 @@ pub(crate) enum SecretCommand {
     Set {
         /// Its name.
         name: String,
+        /// Whose own it is, for a target with --credential-of: the person's name as they were enrolled.
+        #[arg(long)]
+        of: Option<String>,
     },
     /// The secrets of the vault: names, versions, ages, who uses them; never values.
     List {
@@ -34,6 +38,9 @@ pub(crate) enum SecretCommand {
     Refer {
         /// Its name.
         name: String,
+        /// Whose own it is, for a target with --credential-of: the person's name as they were enrolled.
+        #[arg(long)]
+        of: Option<String>,
         #[command(flatten)]
         at: Where,
     },
@@ -44,9 +51,13 @@ pub(crate) fn run(terminal: &Terminal, home: &Home, command: SecretCommand) -> R
     match command {
         SecretCommand::List { older_than } => list(terminal, home, older_than),
         SecretCommand::Rotate { target } => rotate(terminal, home, &target),
-        SecretCommand::Refer { name, at } => refer(terminal, home, &name, at),
-        SecretCommand::Set { name } => set(terminal, home, &name),
+        SecretCommand::Refer { name, of, at } => refer(terminal, home, &named(name, of.as_deref()), at),
+        SecretCommand::Set { name, of } => set(terminal, home, &named(name, of.as_deref())),
     }
+}
+
+fn named(name: String, of: Option<&str>) -> String {
+    of.map_or_else(|| name.clone(), |person| own(&name, person))
 }
 
 /// Stores a credential. The value comes on standard input and goes to the guard's own socket.

@@ -7,6 +7,7 @@ use clap::Args;
 use doors::people::{GrantRequest, MAIL_LABELS};
 use wire::payments::Payments;
 use wire::target::{Address, Approvals, AwsService, McpServer, Registration, Rights, Tls};
+use wire::whose::Whose;
 
 use crate::exit::{Exit, Failure};
 use crate::person::Terminal;
@@ -45,6 +46,9 @@ pub(crate) struct TargetAdd {
     /// Name of the credential (`wetink secret set NAME`).
     #[arg(long)]
     pub(crate) credential: Option<String>,
+    /// Whose credential a run has: each person's own, stored with `wetink secret set NAME --of PERSON`.
+    #[arg(long, requires = "credential", conflicts_with_all = ["minted", "mirror"])]
+    pub(crate) credential_of: Option<Owner>,
     /// Different people who must sign each run here, whatever the policy says.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub(crate) quorum: u32,
@@ -120,6 +124,33 @@ pub(crate) struct MailAdd {
     outbox: u32,
 }
 
+/// Whose own credential a run has.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Owner {
+    /// The person who opened the task.
+    Requester,
+    /// The person who signed.
+    Signer,
+}
+
+impl Owner {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Requester => "whoever opened the task",
+            Self::Signer => "whoever signs",
+        }
+    }
+}
+
+impl From<Owner> for Whose {
+    fn from(owner: Owner) -> Self {
+        match owner {
+            Owner::Requester => Self::Requester,
+            Owner::Signer => Self::Signer,
+        }
+    }
+}
+
 /// When roles are minted.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Minting {
@@ -164,7 +195,8 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
         let local = host.starts_with('/') || ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
         let tls = if local { Tls::Disable } else { Tls::Require };
         let rights = match add.minted {
-            None if add.leased => Rights::Leased,
+            // The credential names the login.
+            None if add.leased || add.credential_of.is_some() => Rights::Leased,
             None => Rights::Login,
             Some(Minting::Always) => Rights::Minted,
             Some(Minting::IfPossible) => Rights::MintedIfPossible,
@@ -211,12 +243,14 @@ pub(crate) fn registration(add: TargetAdd) -> Result<Registration> {
             "a target is sqlite:/path/to/file, postgres://login@host:port/database, mariadb://login@host:port/database, https://host, mcp+https://host/path or \"mcp:/path/to/program its arguments\"",
         ));
     };
+    let run_as = add.credential_of.map_or(run_as, |owner| owner.words().to_owned());
     let registration = Registration {
         name: add.name,
         address,
         environment: add.environment,
         run_as,
         credential,
+        credential_of: add.credential_of.map(Whose::from),
         statement_timeout_ms: 30_000,
         result_rows_max: 1_000,
         labels,
@@ -438,6 +472,7 @@ mod tests {
             search_path: vec![],
             ca_file: None,
             credential: Some("shop".into()),
+            credential_of: None,
             quorum: 1,
             not_requester: false,
             requests: vec![],

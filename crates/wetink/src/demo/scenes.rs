@@ -55,6 +55,7 @@ impl<'a> Stage<'a> {
             receipts: false,
             rotate_after_s: None,
             graphql: None,
+            credential_of: None,
             statement_timeout_ms: 10_000,
             result_rows_max: 1_000,
             labels,

@@ -132,6 +132,7 @@ impl Scene {
             environment: "test".into(),
             run_as: "owner".into(),
             credential: None,
+            credential_of: None,
             statement_timeout_ms: 10_000,
             result_rows_max: 100,
             labels: [("main.rows.n".to_owned(), "personal".to_owned())].into(),
