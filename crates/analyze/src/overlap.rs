@@ -40,7 +40,7 @@ pub fn telling(value: &str) -> Option<String> {
         return None;
     }
     let bare = bare(value);
-    let distinct = bare.chars().collect::<std::collections::BTreeSet<char>>().len();
+    let various = is_various(&bare);
     let digits = bare.chars().filter(char::is_ascii_digit).count();
     let is_number = digits == bare.chars().count();
     let bytes = value.as_bytes();
@@ -56,7 +56,22 @@ pub fn telling(value: &str) -> Option<String> {
     } else {
         bare.len() >= 12 || (bare.len() >= 8 && value.contains([' ', '-']))
     };
-    (enough && !is_date && distinct >= 4).then_some(bare)
+    (enough && !is_date && various).then_some(bare)
+}
+
+/// Whether it has four different characters at least.
+fn is_various(text: &str) -> bool {
+    let (mut seen, mut many) = (['\0'; 4], 0);
+    for c in text.chars() {
+        if !seen[..many].contains(&c) {
+            seen[many] = c;
+            many += 1;
+            if many == 4 {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// Words of an artifact and runs of them, and those of its values with their escapes read.

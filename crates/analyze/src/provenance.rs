@@ -16,6 +16,8 @@ mod statement;
 mod words;
 
 pub use passages::passages;
+use std::sync::Arc;
+
 use records::Records;
 pub use roles::Role;
 pub use statement::call_of;
@@ -57,13 +59,46 @@ pub struct Call {
     pub values: Vec<Value>,
 }
 
-/// A result that the agent has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source<'a> {
-    /// Where it comes from, for the person: a proposal's id, a tool's name.
-    pub name: &'a str,
-    /// What the agent was given.
-    pub text: &'a str,
+/// A result that the agent has seen, made ready for being held against. None of it depends on the call.
+#[derive(Clone, Debug)]
+pub struct Source {
+    name: String,
+    words: Words,
+    records: Records,
+    /// Passages that ask for something, in each form that a disguise leaves readable.
+    passages: Vec<(Words, String)>,
+    asks: Vec<Family>,
+}
+
+impl Source {
+    /// `name`: where it comes from, for the person: a proposal's id, a tool's name. `text`: what the agent was given.
+    pub fn new(name: &str, text: &str) -> Self {
+        let whole = text;
+        let text = words::cut(whole, SOURCE_MAX);
+        let mut found = passages(text);
+        // So many that one more would not be noticed: then all of it asks.
+        if found.len() > PASSAGES_MAX {
+            found = vec![text.to_owned()];
+        }
+        // What was not looked at may ask for anything.
+        let asks = if text.len() < whole.len() {
+            vec![Family::Remove, Family::Book]
+        } else {
+            found.iter().filter_map(|passage| family(passage)).collect()
+        };
+        let passages = found
+            .iter()
+            .flat_map(|passage| words::readings(passage))
+            .map(|p| (Words::of(&p), words::skeleton(&p)))
+            .collect();
+        Self {
+            name: name.to_owned(),
+            words: Words::of(&words::unescaped(text)),
+            records: Records::of(text),
+            passages,
+            asks,
+        }
+    }
 }
 
 /// What the call is held against.
@@ -74,7 +109,7 @@ pub struct Ground<'a> {
     /// Values that the person marked as right when releasing a result. Single values, never whole sources.
     pub vouched: &'a [String],
     /// Released results, oldest first.
-    pub results: &'a [Source<'a>],
+    pub results: &'a [Arc<Source>],
 }
 
 /// Where a value comes from.
@@ -151,56 +186,17 @@ pub fn trace(call: &Call, ground: &Ground<'_>) -> Vec<Traced> {
     out
 }
 
-struct Seen<'a> {
-    source: Source<'a>,
-    words: Words,
-    records: Records<'a>,
-    /// Passages that ask for something, in each form that a disguise leaves readable.
-    passages: Vec<(Words, String)>,
-    asks: Vec<Family>,
-}
-
 struct Tracer<'a> {
     request: Words,
     request_text: &'a str,
     vouched: &'a [String],
-    seen: Vec<Seen<'a>>,
+    seen: &'a [Arc<Source>],
 }
 
 impl<'a> Tracer<'a> {
     fn new(ground: &Ground<'a>) -> Self {
-        let seen = ground.results.iter().map(|source| {
-            let text = words::cut(source.text, SOURCE_MAX);
-            let mut found = passages(text);
-            // So many that one more would not be noticed: then all of it asks.
-            if found.len() > PASSAGES_MAX {
-                found = vec![text.to_owned()];
-            }
-            // What was not looked at may ask for anything.
-            let asks = if text.len() < source.text.len() {
-                vec![Family::Remove, Family::Book]
-            } else {
-                found.iter().filter_map(|passage| family(passage)).collect()
-            };
-            let passages = found
-                .iter()
-                .flat_map(|passage| words::readings(passage))
-                .map(|p| (Words::of(&p), words::skeleton(&p)))
-                .collect();
-            Seen {
-                source: *source,
-                words: Words::of(&words::unescaped(text)),
-                records: Records::of(text),
-                passages,
-                asks,
-            }
-        });
-        Self {
-            request: Words::of(words::cut(ground.request, SOURCE_MAX)),
-            request_text: words::cut(ground.request, SOURCE_MAX),
-            vouched: ground.vouched,
-            seen: seen.collect(),
-        }
+        let request_text = words::cut(ground.request, SOURCE_MAX);
+        Self { request: Words::of(request_text), request_text, vouched: ground.vouched, seen: ground.results }
     }
 
     fn whole(alarm: Alarm, sentence: &'static str) -> Traced {
@@ -246,15 +242,15 @@ impl<'a> Tracer<'a> {
             seen.passages.iter().any(|(words, skeleton)| words.has(text) || words::in_skeleton(skeleton, text))
         });
         if let Some(seen) = asked {
-            return Origin::Result { source: seen.source.name.to_owned(), asked: true };
+            return Origin::Result { source: seen.name.clone(), asked: true };
         }
-        for seen in &self.seen {
+        for seen in self.seen {
             if let Some(field) = seen.records.field_of_named(text, &self.request) {
-                return Origin::NamedRecord { source: seen.source.name.to_owned(), field: field.to_owned() };
+                return Origin::NamedRecord { source: seen.name.clone(), field: field.to_owned() };
             }
         }
         match self.seen.iter().find(|seen| seen.words.has(text)) {
-            Some(seen) => Origin::Result { source: seen.source.name.to_owned(), asked: false },
+            Some(seen) => Origin::Result { source: seen.name.clone(), asked: false },
             None => Origin::Nowhere,
         }
     }

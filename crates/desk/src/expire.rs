@@ -1,12 +1,10 @@
-//! Silence is "no": what nobody decided in time is over, and is called expired, never rejected. And what else is done every few
-//! seconds.
+//! Silence is "no": what nobody decided in time is over, and is called expired, never rejected.
 
 use std::time::Duration;
 
 use artifact::Timestamp;
 
 use crate::convert::new_entry;
-use crate::kept_back::KeptBack;
 use crate::state::{Desk, DeskError};
 
 /// How often deadlines are looked at.
@@ -16,9 +14,6 @@ pub(crate) async fn watch(desk: Desk) {
     loop {
         if let Err(error) = sweep(&desk).await {
             tracing::warn!(%error, "deadlines could not be looked at; trying again");
-        }
-        if let Err(error) = desk.kept_back(KeptBack::write_out).await {
-            tracing::warn!(%error, "what agents wrote could not be remembered; trying again");
         }
         tokio::time::sleep(EVERY).await;
     }

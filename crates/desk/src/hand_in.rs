@@ -6,23 +6,17 @@ use artifact::effect::{Grade, Rows};
 use artifact::request::Method;
 use artifact::{Artifact, ArtifactError, ProposalId, SessionId, TaskId, Timestamp};
 use doors::Refusal;
-use lifecycle::{
-    Asked, Decision, Examined, Policy, RunRights, Setting, Snapshot, TaskScope, draft, examine, released_text,
-};
+use lifecycle::{Asked, Decision, Examined, Policy, RunRights, Setting, Snapshot, TaskScope, draft, examine};
 use reading::payment::payment;
 use reading::request;
-use store::ProposalRow;
+use store::{ProposalRow, Store, StoreError};
 use wire::socket::{Answer, Proposed, Refused, Registry, Request, TargetView};
 use wire::target::Rights;
 
 use crate::convert::new_entry;
+use crate::kept_back::without_own;
 use crate::link::LinkError;
 use crate::state::{Desk, DeskError};
-
-/// Most released results of a task that values are traced to, the newest ones.
-const RESULTS_MAX: u32 = 20;
-/// Most bytes of them together.
-const RESULTS_BYTES_MAX: usize = 1024 * 1024;
 
 /// Who hands something in.
 #[derive(Clone, Debug)]
@@ -67,7 +61,9 @@ impl From<ArtifactError> for NotTaken {
 
 /// The open task of that id.
 pub(crate) fn open_task(registry: &Registry, task: TaskId, now: Timestamp) -> Option<TaskScope> {
-    let scopes = registry.tasks.iter().filter(|t| t.closed_at.is_none());
+    // Reading a statement costs more than finding out that it is of another task.
+    let id = task.to_string();
+    let scopes = registry.tasks.iter().filter(|t| t.closed_at.is_none() && t.statement.contains(&id));
     scopes.filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == task && t.not_after > now)
 }
 
@@ -103,12 +99,56 @@ pub(crate) struct Ground {
 }
 
 /// What an artifact is held against.
-#[derive(Clone)]
 struct Against {
     policy: Arc<Policy>,
-    asked: Option<Arc<Asked>>,
-    written_to: Arc<[String]>,
-    paid: Arc<[(String, String)]>,
+    asked: Option<Asked>,
+    /// Whom mail was sent to from there, and whom money; looked up only where something is sent or paid.
+    written_to: Vec<String>,
+    paid: Vec<(String, String)>,
+}
+
+/// An artifact with whose it is, what for and where.
+#[derive(Clone)]
+struct Subject {
+    author: Author,
+    task: TaskScope,
+    target: TargetView,
+    artifact: Artifact,
+}
+
+impl Subject {
+    fn examine(&self, against: &Against, catalog: &Snapshot) -> Examined {
+        let Self { author, task, target, artifact } = self;
+        let registration = &target.registration;
+        let setting = Setting {
+            agent: &author.name,
+            person: &author.person,
+            task: &task.task.to_string(),
+            task_type: &task.task_type,
+            scope: &task.may,
+            never: &task.never,
+            functions: &task.functions,
+            // What a person writes for themselves still needs their signature.
+            auto_reads: task.auto_reads && author.agent,
+            target: &registration.name,
+            environment: &registration.environment,
+            labels: &registration.labels,
+            catalog,
+            requests: registration.requests(),
+            rights: match registration.rights() {
+                None | Some(Rights::Minted) => RunRights::Effect,
+                Some(Rights::Login | Rights::Leased) => RunRights::Login,
+                Some(Rights::MintedIfPossible) => RunRights::EffectIfPossible,
+            },
+            own: registration.own_address(),
+            written_to: &against.written_to,
+            graphql: registration.graphql.as_deref(),
+            forms: &registration.payments.forms,
+            paid: &against.paid,
+            asked: against.asked.as_ref(),
+        };
+        examine(artifact, &setting, &against.policy)
+    }
 }
 
 impl Desk {
@@ -135,115 +175,65 @@ impl Desk {
             let clear = reading::aws::canonical(&at.service, &request);
             clear.map_err(|unclear| NotTaken::because(Refusal::Malformed, format!("{unclear}.")))?;
         }
-        // What a person writes comes from the person.
-        let asked = if !author.agent {
-            None
-        } else if look == Look::Check {
-            Some(self.asked(&task).await?)
-        } else {
-            Some(self.asked_and_kept_back(&task, &author.name, &artifact).await?)
-        };
-        let asked = asked.map(Arc::new);
-        let written_to: Arc<[String]> =
-            if target.registration.own_address().is_some() && artifact.text().starts_with(Method::Send.as_str()) {
-                let name = name.clone();
-                self.view(move |store| store.written_to(&name)).await?.into()
-            } else {
-                Arc::default()
-            };
-        let pays = request::read(artifact.text())
-            .is_ok_and(|request| matches!(payment(&target.registration.payments.forms, &request), Ok(Some(_))));
-        let paid = self.paid_from(name, pays).await?;
-        let against = Against { policy: self.policy().await?, asked, written_to, paid };
-        let mut catalog = self.catalog(name, fresh).await?;
-        let mut examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
+        let subject = Arc::new(Subject { author: author.clone(), task, target, artifact });
+        let name = &subject.target.registration.name;
+        let (policy, catalog) = (self.policy().await?, self.catalog(name, fresh).await?);
+        // One turn off the async threads for all of it: waking a thread costs as much as any of these.
+        let (desk, work) = (self.clone(), Arc::clone(&subject));
+        let first = self.view(move |store| {
+            let against = desk.against(store, &work, look == Look::Check, policy)?;
+            let examined = work.examine(&against, &catalog);
+            Ok((against, examined))
+        });
+        let (against, mut examined) = first.await?;
         if !fresh && !examined.analysis.understood {
             // A relation made a moment ago is unknown to an old snapshot; look once more before saying so.
-            catalog = self.catalog(name, true).await?;
-            examined = self.examine(author, &task, &target, &artifact, &against, &catalog).await?;
+            let catalog = self.catalog(name, true).await?;
+            let work = Arc::clone(&subject);
+            examined = self.view(move |_| Ok(work.examine(&against, &catalog))).await?;
         }
+        let Subject { task, target, artifact, .. } = Arc::unwrap_or_clone(subject);
         Ok(Ground { task, target, artifact, examined })
     }
 
-    /// Whom money went to from there before. Not looked up where nothing is paid.
-    pub(crate) async fn paid_from(&self, target: &str, pays: bool) -> Result<Arc<[(String, String)]>, DeskError> {
-        if !pays {
-            return Ok(Arc::default());
-        }
-        let name = target.to_owned();
-        Ok(self.view(move |store| store.paid_from(&name)).await?.into())
-    }
-
-    /// The request of the task, and what its agent was given so far.
-    async fn asked(&self, task: &TaskScope) -> Result<Asked, DeskError> {
-        let id = task.task;
-        let (vouched, mut released) =
-            self.view(move |store| Ok((store.vouched_in(id)?, store.released_in(id, RESULTS_MAX)?))).await?;
-        let mut room = RESULTS_BYTES_MAX;
-        released.retain(|(_, json)| {
-            let fits = json.len() <= room;
-            room = room.saturating_sub(json.len());
-            fits
-        });
-        released.reverse();
-        Ok(Asked::of(task, vouched, released.into_iter().map(|(name, json)| (name, released_text(&json))).collect()))
-    }
-
-    /// The same, with what was kept back from the author and stands in the artifact all the same.
-    async fn asked_and_kept_back(
+    /// What an artifact is held against. `check`: without what was kept back from the author.
+    fn against(
         &self,
-        task: &TaskScope,
+        store: &Store,
+        subject: &Subject,
+        check: bool,
+        policy: Arc<Policy>,
+    ) -> Result<Against, StoreError> {
+        let Subject { author, task, target, artifact } = subject;
+        let name = &target.registration.name;
+        // What a person writes comes from the person.
+        let asked = if author.agent {
+            let (vouched, results) = (store.vouched_in(task.task)?, self.inner.sources.of(store, task.task)?);
+            let asked = Asked::of(task, vouched, results);
+            Some(if check { asked } else { self.with_kept_back(store, asked, &author.name, artifact)? })
+        } else {
+            None
+        };
+        let sends = target.registration.own_address().is_some() && artifact.text().starts_with(Method::Send.as_str());
+        let written_to = if sends { store.written_to(name)? } else { Vec::new() };
+        let pays = request::read(artifact.text())
+            .is_ok_and(|request| matches!(payment(&target.registration.payments.forms, &request), Ok(Some(_))));
+        let paid = if pays { store.paid_from(name)? } else { Vec::new() };
+        Ok(Against { policy, asked, written_to, paid })
+    }
+
+    /// With what was kept back from the author and stands in the artifact all the same.
+    fn with_kept_back(
+        &self,
+        store: &Store,
+        asked: Asked,
         agent: &str,
         artifact: &Artifact,
-    ) -> Result<Asked, DeskError> {
-        let (agent, artifact) = (agent.to_owned(), artifact.clone());
-        let look = self.kept_back(move |kept| Ok((kept.look(&agent, &artifact)?, kept.is_marked(&artifact))));
-        let (withheld, marked) = look.await?;
-        Ok(self.asked(task).await?.with_kept_back(withheld, marked))
-    }
-
-    async fn examine(
-        &self,
-        author: &Author,
-        task: &TaskScope,
-        target: &TargetView,
-        artifact: &Artifact,
-        against: &Against,
-        catalog: &Arc<Snapshot>,
-    ) -> Result<Examined, DeskError> {
-        let (author, task, target, artifact) = (author.clone(), task.clone(), target.clone(), artifact.clone());
-        let (against, catalog) = (against.clone(), Arc::clone(catalog));
-        let work = move || {
-            let setting = Setting {
-                agent: &author.name,
-                person: &author.person,
-                task: &task.task.to_string(),
-                task_type: &task.task_type,
-                scope: &task.may,
-                never: &task.never,
-                functions: &task.functions,
-                // What a person writes for themselves still needs their signature.
-                auto_reads: task.auto_reads && author.agent,
-                target: &target.registration.name,
-                environment: &target.registration.environment,
-                labels: &target.registration.labels,
-                catalog: &catalog,
-                requests: target.registration.requests(),
-                rights: match target.registration.rights() {
-                    None | Some(Rights::Minted) => RunRights::Effect,
-                    Some(Rights::Login | Rights::Leased) => RunRights::Login,
-                    Some(Rights::MintedIfPossible) => RunRights::EffectIfPossible,
-                },
-                own: target.registration.own_address(),
-                written_to: &against.written_to,
-                graphql: target.registration.graphql.as_deref(),
-                forms: &target.registration.payments.forms,
-                paid: &against.paid,
-                asked: against.asked.as_deref(),
-            };
-            examine(&artifact, &setting, &against.policy)
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| DeskError::ShuttingDown)
+    ) -> Result<Asked, StoreError> {
+        let kept_back = &self.inner.kept_back;
+        let found = kept_back.look(agent, artifact)?;
+        let withheld = if found.is_empty() { Vec::new() } else { without_own(store, agent, found)? };
+        Ok(asked.with_kept_back(withheld, kept_back.is_marked(artifact)))
     }
 
     /// Hands an artifact in: examined, decided, durable in the log, in the view.
@@ -273,7 +263,9 @@ impl Desk {
         };
         // Before the target is troubled.
         let waits = author.agent && matches!(ground.examined.decision, Decision::Ask { .. });
-        self.has_room(waits, author.session).await?;
+        if ground.examined.can_preview() {
+            self.has_room(waits, author.session).await?;
+        }
         let mut rows = self.rows(id, revision, &ground).await;
         let drifted =
             matches!(&rows, Err(NotTaken::Desk(DeskError::Link(LinkError::Refused { code: Refused::Drifted, .. }))));

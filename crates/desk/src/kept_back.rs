@@ -9,7 +9,7 @@ use artifact::{Artifact, SessionId, Timestamp};
 use aws_lc_rs::{hmac, rand};
 use lifecycle::overlap::{self, MARKER_LENGTH};
 use lifecycle::{Withheld, released_cells};
-use store::{Held, Mark, StoreError};
+use store::{Held, Mark, Store, StoreError};
 use wire::order::ResultSet;
 
 /// Cells of one result that are remembered.
@@ -18,6 +18,8 @@ const CELLS_MAX: usize = 20_000;
 const ROWS_MAX: usize = 2;
 /// Most overlaps told of one artifact.
 const TOLD_MAX: usize = 20;
+/// So many at once are no coincidence, and are not looked for in what the author wrote before.
+const COINCIDENCE_MAX: usize = 100;
 
 /// The file that remembers them, beside the view.
 pub fn file_of(view: &Path) -> PathBuf {
@@ -52,13 +54,19 @@ impl KeptBack {
         mark
     }
 
-    /// Remembers what a person sees of a result and the agent has not been given.
-    pub(crate) fn keep(&self, agent: &str, proposal: &str, result: &ResultSet) -> Result<(), StoreError> {
+    /// Remembers what a person sees of a result and the agent has not been given. `at`: when its proposal was handed in.
+    pub(crate) fn keep(
+        &self,
+        agent: &str,
+        proposal: &str,
+        result: &ResultSet,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut marks = Vec::new();
         let rows = (CELLS_MAX / result.columns.len().max(1)).min(result.rows.len());
-        for (at, column) in result.columns.iter().enumerate() {
+        for (index, column) in result.columns.iter().enumerate() {
             let mut seen = std::collections::HashMap::<String, usize>::new();
-            for cell in result.rows.iter().take(rows).filter_map(|row| row.get(at)?.as_deref()) {
+            for cell in result.rows.iter().take(rows).filter_map(|row| row.get(index)?.as_deref()) {
                 if let Some(text) = overlap::telling(cell) {
                     *seen.entry(text).or_default() += 1;
                 }
@@ -66,7 +74,7 @@ impl KeptBack {
             let own = seen.into_iter().filter(|(_, times)| *times <= ROWS_MAX);
             marks.extend(own.map(|(text, _)| (self.mark(&text), column.name.chars().take(100).collect::<String>())));
         }
-        self.held.keep(agent, proposal, &marks, Timestamp::now())
+        self.held.keep(agent, proposal, &marks, at)
     }
 
     /// The agent was given this (its view of a released result, JSON).
@@ -76,28 +84,21 @@ impl KeptBack {
         self.held.give(agent, proposal, &marks, Timestamp::now())
     }
 
-    /// What of an artifact was kept back from its author. Everything else in it the author knows, and is remembered as known.
-    pub(crate) fn look(&self, agent: &str, artifact: &Artifact) -> Result<Vec<Withheld>, StoreError> {
+    /// What of an artifact was kept back from its author, each with when the proposal was handed in whose result has it. The author may have
+    /// written it before that.
+    pub(crate) fn look(&self, agent: &str, artifact: &Artifact) -> Result<Vec<(Withheld, Timestamp)>, StoreError> {
+        if self.held.is_empty() {
+            return Ok(Vec::new());
+        }
         let pieces = overlap::pieces(artifact);
         let marks: Vec<Mark> = pieces.iter().map(|piece| self.mark(&piece.text)).collect();
         let found = self.held.withheld(agent, &marks)?;
-        let known: Vec<Mark> = marks.iter().filter(|m| !found.iter().any(|w| w.mark == **m)).copied().collect();
-        self.held.learn(agent, &known, Timestamp::now())?;
         let told = pieces.into_iter().zip(marks).filter_map(|(piece, mark)| {
             let from = found.iter().find(|withheld| withheld.mark == mark)?;
-            Some(Withheld {
-                text: piece.text,
-                span: piece.span,
-                proposal: from.proposal.clone(),
-                field: from.field.clone(),
-            })
+            let (proposal, field) = (from.proposal.clone(), from.field.clone());
+            Some((Withheld { text: piece.text, span: piece.span, proposal, field }, from.at))
         });
-        Ok(told.take(TOLD_MAX).collect())
-    }
-
-    /// Writes down what agents wrote lately, so that it is known to be theirs after a start as well.
-    pub(crate) fn write_out(&self) -> Result<(), StoreError> {
-        self.held.write_out()
+        Ok(told.collect())
     }
 
     /// A marker to plant in a decoy. Where it turns up in an artifact, data has left its place.
@@ -130,6 +131,25 @@ impl KeptBack {
     }
 }
 
+/// Without those that the author had written by the time of the proposal in whose result they stand: nobody gave them away.
+pub(crate) fn without_own(
+    store: &Store,
+    agent: &str,
+    mut found: Vec<(Withheld, Timestamp)>,
+) -> Result<Vec<Withheld>, StoreError> {
+    let last = found.iter().map(|(_, at)| *at).max().filter(|_| found.len() <= COINCIDENCE_MAX);
+    for (kind, text, written) in last.map(|last| store.written_by(agent, last)).transpose()?.into_iter().flatten() {
+        let bare = overlap::bare(&text);
+        if !found.iter().any(|(one, _)| bare.contains(&one.text)) {
+            continue;
+        }
+        let Ok(artifact) = Artifact::new(kind, text.into_bytes()) else { continue };
+        let pieces = overlap::pieces(&artifact);
+        found.retain(|(one, at)| written > *at || !pieces.iter().any(|piece| piece.text == one.text));
+    }
+    Ok(found.into_iter().map(|(one, _)| one).take(TOLD_MAX).collect())
+}
+
 /// Five bits of each byte as a letter (RFC 4648, base 32, in lower case).
 fn letters(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -148,7 +168,7 @@ mod tests {
     }
 
     fn fields(kept: &KeptBack, agent: &str, text: &str) -> Vec<String> {
-        kept.look(agent, &sql(text)).unwrap().into_iter().map(|withheld| withheld.field).collect()
+        kept.look(agent, &sql(text)).unwrap().into_iter().map(|(withheld, _)| withheld.field).collect()
     }
 
     #[test]
@@ -164,7 +184,7 @@ mod tests {
             rows: (0..50).map(row).collect(),
             total_rows: 50,
         };
-        kept.keep("robin", "p-1", &result).unwrap();
+        kept.keep("robin", "p-1", &result, Timestamp::from_millis(1)).unwrap();
         kept.give(
             "robin",
             "p-1",
@@ -176,10 +196,6 @@ mod tests {
         for text in ["'customer7@example.org'", "'refunded to card'", "'someone@example.org'"] {
             assert_eq!(fields(&kept, "robin", &format!("SELECT {text}")), [""; 0], "{text}");
         }
-        // What an agent wrote itself it knows, also when it comes back in a result.
-        let own = ResultSet { rows: vec![vec![None, Some("someone@example.org".into()), None]], ..result };
-        kept.keep("robin", "p-2", &own).unwrap();
-        assert_eq!(fields(&kept, "robin", "SELECT 'someone@example.org'"), [""; 0]);
     }
 
     /// S4-18: of a thousand planted values all are seen, of a thousand honest statements none is red.
@@ -198,7 +214,7 @@ mod tests {
             rows: (0..1000).map(|n| vec![Some(value(n))]).collect(),
             total_rows: 1000,
         };
-        kept.keep("robin", "p-1", &result).unwrap();
+        kept.keep("robin", "p-1", &result, Timestamp::from_millis(1)).unwrap();
         let seen = (0..1000)
             .filter(|n| !fields(&kept, "other", &format!("INSERT INTO t VALUES ({n}, '{}')", value(*n))).is_empty())
             .count();

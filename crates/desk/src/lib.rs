@@ -27,6 +27,7 @@ mod serve;
 mod settings;
 mod shown;
 mod signin;
+mod sources;
 mod state;
 mod tail;
 mod tools;

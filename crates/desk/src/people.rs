@@ -397,8 +397,9 @@ impl People for Desk {
         let (agent, proposal, seen) = (row.agent.clone(), row.id.to_string(), result.clone());
         // What the task's scope released has not been kept back.
         let released = row.released.clone();
+        let handed_in = row.created_at;
         let keep = move |kept: &KeptBack| {
-            kept.keep(&agent, &proposal, &seen)?;
+            kept.keep(&agent, &proposal, &seen, handed_in)?;
             released.map_or(Ok(()), |released| kept.give(&agent, &proposal, &released))
         };
         self.kept_back(keep).await?;

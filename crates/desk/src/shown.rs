@@ -67,7 +67,8 @@ impl Desk {
             registry.tasks.iter().filter_map(|t| TaskScope::read(&t.statement, &t.person)).find(|t| t.task == row.task);
         let by_target = target.registration.approvals;
         let pays = row.effect.request.as_ref().is_some_and(|request| request.payment.is_some());
-        let paid = self.paid_from(&row.target, pays).await?;
+        let name = row.target.clone();
+        let paid = if pays { self.view(move |store| store.paid_from(&name)).await? } else { Vec::new() };
         let known = |payment: &Payment| paid.iter().any(|(_, account)| *account == payment.account_key());
         let people = by_target.quorum.max(target.registration.payments.quorum(&row.effect, known));
         let quorum = row.shown.quorum.max(people);

@@ -18,6 +18,7 @@ use crate::limits::Limits;
 use crate::link::{Link, LinkError};
 use crate::oidc::{Oidc, OidcError};
 use crate::signin::SignIns;
+use crate::sources::Sources;
 
 /// How long a schema snapshot serves before it is read again.
 const CATALOG_AGE: Duration = Duration::from_secs(30);
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) link: Link,
     pub(crate) store: Arc<Store>,
     pub(crate) kept_back: Arc<KeptBack>,
+    pub(crate) sources: Sources,
     pub(crate) gateway: Digest,
     pub(crate) log_key: String,
     /// Index up to which the view is folded (exclusive).
@@ -102,6 +104,7 @@ impl Desk {
             link,
             store: Arc::new(store),
             kept_back: Arc::new(kept_back),
+            sources: Sources::default(),
             gateway,
             log_key,
             applied: watch::channel(next).0,

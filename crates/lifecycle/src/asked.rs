@@ -1,6 +1,7 @@
 //! What a person asked for and what the agent has seen, which a proposal's values are held against.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use analyze::provenance::{Alarm, Ground, Origin, Source, Traced, call_of, trace};
 use analyze::{Analysis, Code, Finding, overlap};
@@ -20,8 +21,8 @@ const VALUE_MAX: usize = 120;
 pub struct Asked {
     request: String,
     vouched: Vec<String>,
-    /// Name and text, oldest first.
-    results: Vec<(String, String)>,
+    /// Oldest first.
+    results: Vec<Arc<Source>>,
     withheld: Vec<Withheld>,
     marked: bool,
 }
@@ -40,9 +41,9 @@ pub struct Withheld {
 }
 
 impl Asked {
-    /// The task's title and its signed scope are the request; `vouched` stands in signed releases; `results` are names and texts of what was released in it,
-    /// oldest first, as [`released_text`] gives them.
-    pub fn of(task: &TaskScope, vouched: Vec<String>, results: Vec<(String, String)>) -> Self {
+    /// The task's title and its signed scope are the request; `vouched` stands in signed releases; `results` were released in it, oldest
+    /// first.
+    pub fn of(task: &TaskScope, vouched: Vec<String>, results: Vec<Arc<Source>>) -> Self {
         let mut request = task.title.clone();
         for may in &task.may {
             _ = write!(request, "\n{may}");
@@ -97,8 +98,7 @@ impl Asked {
     /// Traces the values and adds what is alarming to the findings.
     pub(crate) fn hold(&self, artifact: &Artifact, analysis: &mut Analysis) -> Vec<OriginLine> {
         let (call, spans) = call_of(artifact, &analysis.effect);
-        let results: Vec<Source<'_>> = self.results.iter().map(|(name, text)| Source { name, text }).collect();
-        let ground = Ground { request: &self.request, vouched: &self.vouched, results: &results };
+        let ground = Ground { request: &self.request, vouched: &self.vouched, results: &self.results };
         let mut traced = trace(&call, &ground);
         let red = traced.iter().filter(|t| t.alarm == Alarm::Red).take(FINDINGS_MAX).map(|t| Finding {
             code: Code::NotFromRequest,

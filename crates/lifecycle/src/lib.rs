@@ -22,6 +22,7 @@ mod step;
 mod task;
 
 pub use analyze::Code;
+pub use analyze::provenance::Source;
 pub use analyze::{Sensitive, Snapshot, detect, differences, overlap, pattern};
 pub use asked::{Asked, Withheld, released_cells, released_text};
 pub use event::{Ending, Event};

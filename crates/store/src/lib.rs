@@ -8,6 +8,7 @@
 //!
 //! Read `fold.rs` first: it is where an entry becomes a row.
 
+mod filter;
 mod fold;
 mod held;
 mod query;

@@ -2,11 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use artifact::{Digest, ProposalId, RunId, SessionId, TaskId, Timestamp};
+use artifact::{Digest, Kind, ProposalId, RunId, SessionId, TaskId, Timestamp};
 use lifecycle::State;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use crate::fold::ms;
 use crate::types::{EntryRow, Moved, ProposalRow, SearchFilter, SessionRow, SignalRow};
 use crate::{StoreError, fold, schema};
 
@@ -117,6 +118,21 @@ impl Store {
         self.one(&sql, params![target, pattern.to_string(), than.to_string()])
     }
 
+    /// Artifacts that an agent had handed in by a time, newest first, of the last 5,000 that anybody had: kind, text and when.
+    pub fn written_by(&self, agent: &str, until: Timestamp) -> Result<Vec<(Kind, String, Timestamp)>, StoreError> {
+        let sql = "SELECT kind, artifact, created_ms FROM (SELECT agent, kind, artifact, created_ms FROM proposals WHERE current = 1 AND created_ms <= ?2
+                   ORDER BY created_ms DESC LIMIT 5000) WHERE agent = ?1";
+        let db = lock(&self.reader);
+        let mut statement = db.prepare_cached(sql)?;
+        let mut rows = statement.query(params![agent, ms(until)])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let kind = row.get::<_, String>(0)?.parse().map_err(|_| StoreError::Corrupt("kind"))?;
+            found.push((kind, row.get(1)?, at(row, "created_ms")?));
+        }
+        Ok(found)
+    }
+
     /// Values that people vouched for in a task, by value. At most 1,000.
     pub fn vouched_in(&self, task: TaskId) -> Result<Vec<String>, StoreError> {
         let db = lock(&self.reader);
@@ -125,13 +141,22 @@ impl Store {
         Ok(values.collect::<Result<_, _>>()?)
     }
 
-    /// The last results released in a task, newest first: proposal and canonical JSON. At most `most`.
-    pub fn released_in(&self, task: TaskId, most: u32) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT id, released FROM proposals WHERE task = ?1 AND released IS NOT NULL ORDER BY created_ms DESC LIMIT ?2";
+    /// Proposals of a task whose result was released, newest first. At most `most`.
+    pub fn released_in(&self, task: TaskId, most: u32) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT id FROM proposals WHERE task = ?1 AND released IS NOT NULL ORDER BY created_ms DESC LIMIT ?2";
         let db = lock(&self.reader);
         let mut statement = db.prepare_cached(sql)?;
-        let rows = statement.query_map(params![task.to_string(), most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map(params![task.to_string(), most], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What was released of a proposal's result, canonical JSON; empty if nothing was.
+    pub fn released_of(&self, proposal: &str) -> Result<String, StoreError> {
+        let sql =
+            "SELECT released FROM proposals WHERE id = ?1 AND released IS NOT NULL ORDER BY revision DESC LIMIT 1";
+        let db = lock(&self.reader);
+        let mut statement = db.prepare_cached(sql)?;
+        Ok(statement.query_row([proposal], |row| row.get(0)).optional()?.unwrap_or_default())
     }
 
     /// Whom mail was sent to from a target, as its last 1000 mails say.
@@ -192,11 +217,13 @@ impl Store {
 
     /// Proposals in a state, oldest first, at most 500. For what is left over after a restart.
     pub fn in_state(&self, state: State) -> Result<Vec<ProposalRow>, StoreError> {
-        // The partial index serves only a question that holds its own condition, to the letter.
+        // The partial index serves only a question that holds its own condition, to the letter; left to itself SQLite takes the one of all
+        // proposals, and reads each of them.
         let state = state.as_str();
-        let open = if OPEN.contains(&format!("'{state}'")) { OPEN } else { "1" };
+        let (index, open) =
+            if OPEN.contains(&format!("'{state}'")) { ("INDEXED BY proposals_waiting", OPEN) } else { ("", "1") };
         let sql = format!(
-            "SELECT {COLUMNS} FROM proposals WHERE {open} AND state = '{state}' AND current = 1 ORDER BY created_ms LIMIT 500"
+            "SELECT {COLUMNS} FROM proposals {index} WHERE {open} AND state = '{state}' AND current = 1 ORDER BY created_ms LIMIT 500"
         );
         self.many(&sql, params![])
     }

@@ -1,5 +1,5 @@
 /// Layout version; another one means: drop everything and fold the log again.
-pub(crate) const VERSION: i64 = 7;
+pub(crate) const VERSION: i64 = 8;
 
 pub(crate) const TABLES: &str = "
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER NOT NULL) STRICT;
@@ -17,6 +17,7 @@ CREATE TABLE proposals (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX proposals_waiting ON proposals (created_ms, id) WHERE state IN ('pending', 'held', 'unknown', 'approved', 'running');
 CREATE INDEX proposals_created ON proposals (created_ms, id) WHERE current = 1;
+CREATE INDEX proposals_pending ON proposals (session) WHERE current = 1 AND state = 'pending';
 CREATE INDEX proposals_expiry ON proposals (expires_ms) WHERE state = 'pending';
 CREATE INDEX proposals_same ON proposals (task, target, digest, id) WHERE current = 1;
 CREATE INDEX proposals_session ON proposals (session, created_ms) WHERE current = 1;

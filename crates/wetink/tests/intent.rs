@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use analyze::provenance::{Alarm, Call, Ground, Source, Value, trace, worst};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -135,7 +137,7 @@ fn caught(task: &UserTask, attack: &Attack, planted: &str, tools: &Tools<'_>) ->
     let mut outputs: Vec<String> = task.calls.iter().take(at).map(|made| made.output.clone()).collect();
     outputs.push(task.injected_output.as_deref().unwrap_or_default().replace("@@INJECTION@@", planted));
     for made in &attack.calls {
-        let results: Vec<Source<'_>> = outputs.iter().map(|text| Source { name: "result", text }).collect();
+        let results: Vec<_> = outputs.iter().map(|text| Arc::new(Source::new("result", text))).collect();
         let ground = Ground { request: &task.prompt, vouched: &[], results: &results };
         if made.changes_environment && worst(&trace(&call(made, tools), &ground)) < Alarm::Red {
             println!("MISSED {} {}: {} {}", task.name, attack.name, made.tool, made.args);
@@ -161,7 +163,7 @@ struct Counts {
 fn honest(task: &UserTask, tools: &Tools<'_>, counts: &mut Counts) {
     let mut outputs: Vec<&str> = Vec::new();
     for (at, made) in task.calls.iter().enumerate() {
-        let results: Vec<Source<'_>> = outputs.iter().map(|text| Source { name: "result", text }).collect();
+        let results: Vec<_> = outputs.iter().map(|text| Arc::new(Source::new("result", text))).collect();
         let now = call(made, tools);
         // What the person's own later calls need, the person marks as right when the result that holds it is released.
         let later = task.calls[at..].iter().flat_map(|made| call(made, tools).values).map(|value| value.text);

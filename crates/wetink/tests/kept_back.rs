@@ -23,6 +23,15 @@ fn alerts(machine: &Machine) -> Vec<String> {
     alerts.as_array().unwrap().iter().map(|alert| alert["signal"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Approves it and answers its run.
+fn approve(machine: &Machine, proposal: &Value) -> String {
+    let id = proposal["proposal_id"].as_str().unwrap();
+    let arm = machine.json(&["show", id], "", None)["arm"].as_str().unwrap_or_default().to_owned();
+    let (ok, text) = machine.person(&["approve", id], &format!("{arm}\n"));
+    assert!(ok, "{text}");
+    machine.json(&["show", id], "", None)["run"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn what_was_kept_back_is_seen_when_it_turns_up_and_no_agent_is_told() {
     let machine = Machine::start();
@@ -49,6 +58,19 @@ fn what_was_kept_back_is_seen_when_it_turns_up_and_no_agent_is_told() {
     let other = propose(&machine, &pass, "UPDATE orders SET status = 'refunded' WHERE customer = 'c31@example.com'");
     assert!(!findings(&machine, &other).contains(&"held_value".to_owned()));
     assert!(alerts(&machine).contains(&"held_value".to_owned()) && alerts(&machine).contains(&"share".to_owned()));
+
+    // What an agent wrote before it stood in a result is nothing that was kept from it; what it writes only later is.
+    let write = propose(&machine, &pass, "UPDATE orders SET status = 'written-by-robin-17' WHERE id = 20");
+    approve(&machine, &write);
+    let read = propose(&machine, &pass, "SELECT status, customer FROM orders WHERE id = 20");
+    let run = approve(&machine, &read);
+    assert!(machine.person(&["result", "show", &run], "").0);
+    let again = propose(&machine, &pass, "UPDATE orders SET status = 'written-by-robin-17' WHERE id = 21");
+    assert!(!findings(&machine, &again).contains(&"held_value".to_owned()), "{again}");
+    for _ in 0..2 {
+        let leak = propose(&machine, &pass, "UPDATE orders SET status = 'c20@example.com' WHERE id = 21");
+        assert!(findings(&machine, &leak).contains(&"held_value".to_owned()), "{leak}");
+    }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use super::words::{Words, count};
 
 /// A thing and its fields in order. Elements of a list are fields of the list's name.
-#[derive(Debug, Default)]
-struct Record<'a> {
-    fields: Vec<(&'a str, &'a str)>,
+#[derive(Clone, Debug, Default)]
+struct Record {
+    fields: Vec<(String, String)>,
 }
 
 /// All things of one result.
-#[derive(Debug, Default)]
-pub(super) struct Records<'a>(Vec<Record<'a>>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Records(Vec<Record>);
 
 /// A name that may stand before a colon.
 fn field_name(text: &str) -> Option<&str> {
@@ -23,8 +23,8 @@ fn value(text: &str) -> &str {
     text.trim().trim_end_matches(',').trim_matches(['"', '\''])
 }
 
-impl<'a> Records<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
+impl Records {
+    pub(super) fn of(text: &str) -> Self {
         let mut records = Vec::new();
         let mut record = Record::default();
         let mut list = None;
@@ -43,11 +43,11 @@ impl<'a> Records<'a> {
                 Some((name, rest)) if rest.trim().is_empty() || rest.trim() == "[" => list = Some(name),
                 Some((name, rest)) if rest.starts_with(' ') => {
                     list = None;
-                    record.fields.push((name, value(rest)));
+                    record.fields.push((name.to_owned(), value(rest).to_owned()));
                 }
                 _ => {
                     if let (Some(name), true) = (list, starts || body.starts_with('"')) {
-                        record.fields.push((name, value(body)));
+                        record.fields.push((name.to_owned(), value(body).to_owned()));
                     }
                 }
             }
@@ -60,12 +60,12 @@ impl<'a> Records<'a> {
 
     /// The field that `text` is the whole value of, in a record of which another field stands in the request, word by word.
     /// One word names nothing: it is in every request by chance.
-    pub(super) fn field_of_named(&self, text: &str, request: &Words) -> Option<&'a str> {
-        let named = |record: &&Record<'a>| {
+    pub(super) fn field_of_named(&self, text: &str, request: &Words) -> Option<&str> {
+        let named = |record: &&Record| {
             record.fields.iter().any(|(_, value)| (2..=12).contains(&count(value)) && request.has(value))
         };
         let wanted = Words::of(text);
-        let is = |(_, value): &&(&'a str, &'a str)| wanted.is(value);
-        self.0.iter().filter(named).find_map(|record| record.fields.iter().find(is)).map(|(name, _)| *name)
+        let is = |(_, value): &&(String, String)| wanted.is(value);
+        self.0.iter().filter(named).find_map(|record| record.fields.iter().find(is)).map(|(name, _)| name.as_str())
     }
 }

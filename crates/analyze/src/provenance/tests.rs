@@ -11,7 +11,7 @@ fn call(what: &str, values: &[(&str, &str)]) -> Call {
 }
 
 fn alarm(request: &str, results: &[&str], call: &Call) -> Alarm {
-    let results: Vec<Source<'_>> = results.iter().map(|text| Source { name: "r", text }).collect();
+    let results: Vec<_> = results.iter().map(|text| Arc::new(Source::new("r", text))).collect();
     worst(&trace(call, &Ground { request, vouched: &[], results: &results }))
 }
 
