@@ -139,11 +139,11 @@ fn advance(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
     let (Some(event), Some(id), Some(revision)) = (Event::of_entry(entry), &entry.proposal, entry.revision) else {
         return Ok(None);
     };
-    let found: Option<String> = db
-        .prepare_cached("SELECT state FROM proposals WHERE id = ?1 AND revision = ?2")?
-        .query_row(params![id, revision], |row| row.get(0))
+    let found: Option<(String, String)> = db
+        .prepare_cached("SELECT state, task FROM proposals WHERE id = ?1 AND revision = ?2")?
+        .query_row(params![id, revision], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(state) = found else { return Ok(None) };
+    let Some((state, of_task)) = found else { return Ok(None) };
     let state = State::from_name(&state).ok_or(StoreError::Corrupt("state"))?;
     let Ok((next, effects)) = step(Some(state), &event) else { return Ok(None) };
     if let (State::Released, Some(task), Some(claim)) = (next, &entry.task, contents.get("claim")) {
@@ -151,6 +151,13 @@ fn advance(db: &Connection, entry: &Entry, contents: &BTreeMap<String, String>) 
             db.prepare_cached("INSERT OR IGNORE INTO vouched (task, value) VALUES (?1, ?2)")?
                 .execute(params![task, value])?;
         }
+    }
+    if contents.contains_key("released") {
+        db.prepare_cached("INSERT OR IGNORE INTO released VALUES (?1, ?2, ?3)")?.execute(params![
+            of_task,
+            ms(entry.at),
+            id
+        ])?;
     }
     let affected = entry.facts.get("affected").and_then(|n| n.parse::<i64>().ok());
     let reason = contents.get("reason").or_else(|| entry.facts.get("cause"));

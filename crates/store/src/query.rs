@@ -141,9 +141,9 @@ impl Store {
         Ok(values.collect::<Result<_, _>>()?)
     }
 
-    /// Proposals of a task whose result was released, newest first. At most `most`.
+    /// Proposals of a task whose result was released, the last released one first. At most `most`.
     pub fn released_in(&self, task: TaskId, most: u32) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT id FROM proposals WHERE task = ?1 AND released IS NOT NULL ORDER BY created_ms DESC LIMIT ?2";
+        let sql = "SELECT proposal FROM released WHERE task = ?1 ORDER BY at_ms DESC, proposal LIMIT ?2";
         let db = lock(&self.reader);
         let mut statement = db.prepare_cached(sql)?;
         let rows = statement.query_map(params![task.to_string(), most], |row| row.get(0))?;
@@ -347,6 +347,8 @@ impl Store {
             ("worked", "agent, target"),
             ("touched", "agent, target, object"),
             ("given", "agent, target, relation"),
+            ("released", "task, at_ms, proposal"),
+            ("vouched", "task, value"),
             ("digests", "digest, idx"),
             ("position", "one"),
         ] {

@@ -22,9 +22,9 @@ CREATE INDEX proposals_expiry ON proposals (expires_ms) WHERE state = 'pending';
 CREATE INDEX proposals_same ON proposals (task, target, digest, id) WHERE current = 1;
 CREATE INDEX proposals_session ON proposals (session, created_ms) WHERE current = 1;
 CREATE INDEX proposals_sibling ON proposals (target, pattern, created_ms) WHERE decision = 'ask' AND state IN ('held', 'released');
-CREATE INDEX proposals_released ON proposals (task, created_ms) WHERE released IS NOT NULL;
 CREATE INDEX proposals_run ON proposals (run) WHERE run IS NOT NULL;
 
+CREATE TABLE released (task TEXT NOT NULL, at_ms INTEGER NOT NULL, proposal TEXT NOT NULL, PRIMARY KEY (task, at_ms, proposal)) STRICT, WITHOUT ROWID;
 CREATE TABLE vouched (task TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (task, value)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (

@@ -6,9 +6,20 @@ use super::words::{Words, count};
 #[derive(Clone, Debug, Default)]
 struct Record {
     fields: Vec<(String, String)>,
+    /// Those of the values that can name it: one word names nothing, it is in every request by chance.
+    naming: Vec<usize>,
 }
 
-/// All things of one result.
+impl Record {
+    /// Whether something can name it.
+    fn named(&mut self) -> bool {
+        let long = |(at, (_, value)): (usize, &(String, String))| (2..=12).contains(&count(value)).then_some(at);
+        self.naming = self.fields.iter().enumerate().filter_map(long).collect();
+        !self.naming.is_empty()
+    }
+}
+
+/// All things of one result that something can name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Records(Vec<Record>);
 
@@ -55,15 +66,13 @@ impl Records {
         if !record.fields.is_empty() {
             records.push(record);
         }
+        records.retain_mut(Record::named);
         Self(records)
     }
 
     /// The field that `text` is the whole value of, in a record of which another field stands in the request, word by word.
-    /// One word names nothing: it is in every request by chance.
     pub(super) fn field_of_named(&self, text: &str, request: &Words) -> Option<&str> {
-        let named = |record: &&Record| {
-            record.fields.iter().any(|(_, value)| (2..=12).contains(&count(value)) && request.has(value))
-        };
+        let named = |record: &&Record| record.naming.iter().any(|at| request.has(&record.fields[*at].1));
         let wanted = Words::of(text);
         let is = |(_, value): &&(String, String)| wanted.is(value);
         self.0.iter().filter(named).find_map(|record| record.fields.iter().find(is)).map(|(name, _)| name.as_str())
