@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use machine::Machine;
 use serde_json::Value;
+use wire::socket::Answer;
 
 /// Answers over connections that stay; each request's line and credential.
 struct Service {
@@ -124,6 +125,10 @@ fn a_run_has_the_credential_of_the_person_it_is_for() {
     assert_eq!(service.last("DELETE /v1/1"), "token-of-ada");
     let log = machine.json(&["audit", "search"], "", None).to_string();
     assert!(log.contains("credential_of") && !log.contains("token-of"), "{log}");
+    // A registration cannot make it everybody's.
+    let taken = ["target", "add", "mine", &service.origin, "--request", "GET /**", "--credential", "crm/of/Ada"];
+    let (fine, text) = machine.person(&taken, "");
+    assert!(!fine && text.contains("nobody else"), "{text}");
     // Another one in its place: the open connection is not used with it.
     set(&machine, &["crm", "--of", "Ada"], "token-of-ada-anew");
     assert_eq!(ask(&machine, "crm", "GET /v1/9", &adas)["status"], "released");
@@ -164,6 +169,24 @@ fn a_signer_without_a_credential_loses_nothing() {
     assert!(
         !machine.person(&["target", "add", "file", &file, "--credential", "crm", "--credential-of", "signer"], "").0
     );
+}
+
+/// The desk may be anybody's: the guard refuses such a registration although it is signed.
+#[test]
+fn nobody_registers_what_is_somebody_s_own() {
+    let scene = support::Scene::new();
+    let with = |credential: &str| {
+        let registration = wire::target::Registration {
+            name: "other".into(),
+            credential: Some(credential.into()),
+            ..scene.registration.clone()
+        };
+        scene.granted(&registration)
+    };
+    assert!(matches!(with("crm"), Answer::Done { .. }));
+    for own in ["crm/of/Ada", "x/of/", "/of/Ada"] {
+        assert!(matches!(with(own), Answer::Refused { .. }), "{own}");
+    }
 }
 
 #[test]

@@ -438,7 +438,10 @@ impl Registration {
                 openapi,
                 aws,
             } => {
-                if aws.as_ref().is_some_and(|aws| !aws.is_usable() || credential_header.is_some()) {
+                if aws
+                    .as_ref()
+                    .is_some_and(|aws| !aws.is_usable() || credential_header.is_some() || self.credential.is_none())
+                {
                     return Err(RegistrationError::Text("signature for AWS"));
                 }
                 named(requests, Kind::Http)?;

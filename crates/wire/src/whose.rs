@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::target::{Address, Registration, Rights};
 
+/// What stands between a credential's name and the person's.
+const OF: &str = "/of/";
+
 /// Whose own credential it is. A person's own lets a run do what they may do there, and is counted and paid as theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,7 +21,12 @@ pub enum Whose {
 /// two hexadecimal digits, so that no two people share one.
 pub fn own(credential: &str, person: &str) -> String {
     let escape = |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("_{b:02x}") };
-    format!("{credential}/of/{}", person.bytes().map(escape).collect::<String>())
+    format!("{credential}{OF}{}", person.bytes().map(escape).collect::<String>())
+}
+
+/// Whether a credential of this name is a person's own, which no registration may name.
+pub fn is_own(credential: &str) -> bool {
+    credential.contains(OF)
 }
 
 impl Registration {
@@ -32,7 +40,7 @@ impl Registration {
     /// Whether runs there use this secret of the vault.
     pub fn uses(&self, secret: &str) -> bool {
         let Some(name) = self.credential.as_deref() else { return false };
-        let owned = secret.strip_prefix(name).is_some_and(|rest| rest.starts_with("/of/"));
+        let owned = secret.strip_prefix(name).is_some_and(|rest| rest.starts_with(OF));
         name == secret || (owned && self.credential_of.is_some())
     }
 

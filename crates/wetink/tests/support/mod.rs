@@ -154,17 +154,22 @@ impl Scene {
     }
 
     pub fn grant_target(&self) {
+        let answer = self.granted(&self.registration);
+        assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+    }
+
+    /// What the guard answers to a registration that Ada signs.
+    pub fn granted(&self, registration: &Registration) -> Answer {
         let statement = GrantTarget {
             gateway: self.gateway,
-            name: "shop".into(),
-            registration: self.registration.fingerprint(),
+            name: registration.name.clone(),
+            registration: registration.fingerprint(),
             nonce: Nonce::random(),
             not_after: Self::soon(),
         };
         let claim = self.ada.sign(&statement.to_text().unwrap());
-        let attachment = String::from_utf8(artifact::canonical::to_vec(&self.registration).unwrap()).ok();
-        let answer = self.guard.ask(&Request::Grant { claim, attachment });
-        assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+        let attachment = String::from_utf8(artifact::canonical::to_vec(registration).unwrap()).ok();
+        self.guard.ask(&Request::Grant { claim, attachment })
     }
 
     pub fn open_task(&self, auto_reads: bool) -> TaskId {
