@@ -4,7 +4,7 @@ use artifact::{Digest, TaskId, Timestamp};
 use doors::people::{GrantRequest, GrantToSign, PersonError, SignedGrant};
 use lifecycle::{Pack, Policy, statement};
 use wire::socket::{Answer, Request};
-use wire::whose::is_own;
+use wire::whose::OF;
 
 use crate::link::LinkError;
 use crate::people::person_error;
@@ -24,7 +24,7 @@ impl Desk {
             GrantRequest::Key { person, key, roles } => statement::key(gateway, &person, &key, &roles, until),
             GrantRequest::RevokeKey { fingerprint } => Ok(statement::revoke_key(gateway, fingerprint, until)),
             GrantRequest::Target { registration } => {
-                if registration.credential.as_deref().is_some_and(is_own) {
+                if registration.credential.as_deref().is_some_and(|name| name.contains(OF)) {
                     return Err(malformed("It names a person's own credential, which is nobody else's.".to_owned()));
                 }
                 registration.check().map_err(|error| malformed(format!("{error}.")))?;

@@ -10,7 +10,7 @@ use artifact::{Digest, Effect, ProposalId, TaskId, Timestamp};
 use audit::entry::EventKind;
 use wire::socket::{KeyView, Registry, TargetView, TaskView};
 use wire::target::Registration;
-use wire::whose::is_own;
+use wire::whose::OF;
 
 /// Closed tasks stay in sight for a day.
 const CLOSED_SHOWN_S: u64 = 86_400;
@@ -244,7 +244,7 @@ fn registration(attachment: Option<&str>, name: &str, digest: Digest) -> Result<
     if registration.fingerprint() != digest || registration.name != name {
         return Err(GrantError::Attachment("the registration is not in canonical form"));
     }
-    if registration.credential.as_deref().is_some_and(is_own) || registration.check().is_err() {
+    if registration.credential.as_deref().is_some_and(|name| name.contains(OF)) || registration.check().is_err() {
         return Err(GrantError::Attachment("the registration is not acceptable; the desk says why"));
     }
     Ok(registration)

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::target::{Address, Registration, Rights};
 
-/// What stands between a credential's name and the person's.
-const OF: &str = "/of/";
+/// What stands between a credential's name and the person's. No registration may name a credential with it, which would be everybody's then.
+pub const OF: &str = "/of/";
 
 /// Whose own credential it is. A person's own lets a run do what they may do there, and is counted and paid as theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +22,6 @@ pub enum Whose {
 pub fn own(credential: &str, person: &str) -> String {
     let escape = |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("_{b:02x}") };
     format!("{credential}{OF}{}", person.bytes().map(escape).collect::<String>())
-}
-
-/// Whether a credential of this name is a person's own, which no registration may name.
-pub fn is_own(credential: &str) -> bool {
-    credential.contains(OF)
 }
 
 impl Registration {
