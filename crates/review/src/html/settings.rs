@@ -162,8 +162,8 @@ fn target_forms() -> Markup {
                     (common)
                     label { "Origin" input.mono name="origin" type="text" required placeholder="https://api.example" autocomplete="off" spellcheck="false"; }
                     label { "OpenAPI description (optional)" input name="openapi" type="text" autocomplete="off"; }
-                    label { "AWS region, where requests are signed for AWS" input name="aws_region" type="text" placeholder="eu-central-1" autocomplete="off"; }
-                    label { "AWS service" input name="aws_service" type="text" placeholder="s3" autocomplete="off"; }
+                    label { "AWS region (optional)" input name="aws_region" type="text" placeholder="eu-central-1" autocomplete="off"; }
+                    label { "AWS service (optional)" input name="aws_service" type="text" placeholder="s3" autocomplete="off"; }
                     (over_http)
                 }
                 label { "What may be sent, one line each" textarea.mono name="requests" rows="3" required placeholder="GET /v1/**" spellcheck="false" {} }
