@@ -2,8 +2,7 @@
 //!
 //! The secret access key stays here: a signature is good for one request, for a quarter of an hour.
 
-use artifact::Timestamp;
-use aws_lc_rs::digest;
+use artifact::{Digest, Timestamp};
 use aws_lc_rs::hmac;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reading::aws::Canonical;
@@ -61,7 +60,7 @@ pub(crate) fn sign(
     let time: String = time.split('.').next().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
     let time = format!("{}Z", time.trim_end_matches('Z'));
     let day = time.get(..8).ok_or("the time cannot be written")?;
-    let content = hex(digest::digest(&digest::SHA256, request.body).as_ref());
+    let content = Digest::of(request.body).hex();
     let s3 = at.service == "s3";
     let mut added = vec![(DATE, time.clone())];
     added.extend(keys.token.map(|token| (TOKEN, token.to_owned())));
@@ -78,7 +77,7 @@ pub(crate) fn sign(
     let Canonical { path, query } = request.canonical;
     let canonical = format!("{}\n{path}\n{query}\n{lines}\n{names}\n{content}", request.method);
     let scope = format!("{day}/{}/{}/aws4_request", at.region, at.service);
-    let hashed = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
+    let hashed = Digest::of(canonical.as_bytes()).hex();
     let first = Zeroizing::new(format!("AWS4{}", keys.secret));
     let key = [day, &at.region, &at.service, "aws4_request"]
         .into_iter()
@@ -86,7 +85,7 @@ pub(crate) fn sign(
             hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, part.as_bytes()).as_ref())
         });
     let signed = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashed}");
-    let signature = hex(hmac::sign(&key, signed.as_bytes()).as_ref());
+    let signature: String = hmac::sign(&key, signed.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect();
     let value =
         format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", keys.id);
     let mut value = HeaderValue::from_str(&value).map_err(|_| "the signature cannot be sent")?;
@@ -111,10 +110,6 @@ fn canonical_headers(headers: &HeaderMap) -> Result<(String, String), &'static s
         lines += &format!("{name}:{}\n", values.join(","));
     }
     Ok((names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(";"), lines))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use artifact::Timestamp;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use reading::aws::Canonical;
-use reading::request::escaped;
 use serde_json::{Value, json};
 use wire::broker::{Broker, Give};
 use wire::origin::Origin;
@@ -11,7 +10,7 @@ use wire::target::AwsService;
 use zeroize::Zeroizing;
 
 use super::Given;
-use super::http::{Question, ask_raw};
+use super::http::{Question, ask_raw, form};
 use crate::aws::{Keys, Signable, sign};
 
 /// How long keys of a role serve, in seconds: the least that the service gives, and longer than any run.
@@ -100,18 +99,9 @@ pub(super) async fn role(broker: &Broker, secret: &str, session: &str) -> Result
     fields.extend(policy.as_deref().map(|policy| ("Policy", policy)));
     fields.extend(external_id.as_deref().map(|id| ("ExternalId", id)));
     fields.extend(web_identity.then_some(("WebIdentityToken", secret.trim_end())));
-    let mut body = Zeroizing::new(Vec::with_capacity(8192 + 3 * secret.len()));
-    for (name, value) in fields {
-        if !body.is_empty() {
-            body.push(b'&');
-        }
-        body.extend_from_slice(name.as_bytes());
-        body.push(b'=');
-        body.extend_from_slice(Zeroizing::new(escaped(value.as_bytes(), b"-._~")).as_bytes());
-    }
     let given = [("accept", "application/xml"), (CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded")];
     let keys = (!web_identity).then_some(secret);
-    let (status, answer) = post(broker, (region, "sts"), keys, &given, body).await?;
+    let (status, answer) = post(broker, (region, "sts"), keys, &given, form(&fields)).await?;
     let answer = Zeroizing::new(String::from_utf8(answer).map_err(|_| "STS gave no text")?);
     if status != 200 {
         return Err(refused("STS", status, element(&answer, "Code")));

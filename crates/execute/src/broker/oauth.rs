@@ -6,12 +6,7 @@ use wire::broker::{Broker, Give, OauthGrant};
 use zeroize::Zeroizing;
 
 use super::Given;
-use super::http::{Question, ask};
-
-/// `application/x-www-form-urlencoded`: everything but what no reader takes for something else is escaped.
-fn escaped(text: &str) -> String {
-    reading::request::escaped(text.as_bytes(), b"-._~")
-}
+use super::http::{Question, ask, escaped, form};
 
 /// Asks for a token.
 pub(super) async fn token(broker: &Broker, secret: &str) -> Result<Given, String> {
@@ -42,18 +37,10 @@ pub(super) async fn token(broker: &Broker, secret: &str) -> Result<Given, String
     }
     fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
     fields.extend(resource.as_deref().map(|resource| ("resource", resource)));
-    let mut body = Zeroizing::new(Vec::with_capacity(4096 + 3 * secret.len()));
-    for (name, value) in fields {
-        if !body.is_empty() {
-            body.push(b'&');
-        }
-        body.extend_from_slice(name.as_bytes());
-        body.push(b'=');
-        body.extend_from_slice(Zeroizing::new(escaped(value)).as_bytes());
-    }
     let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
     headers.extend(basic.as_ref().map(|basic| ("authorization", basic.as_str())));
-    let (status, answer) = ask(broker, Question { method: "POST", path, headers: &headers, body }).await?;
+    let (status, answer) =
+        ask(broker, Question { method: "POST", path, headers: &headers, body: form(&fields) }).await?;
     if status != 200 {
         // Section 5.2 has a closed list of words, and texts that may quote anything.
         let error = answer["error"]
