@@ -171,7 +171,9 @@ impl Desk {
             return Err(Refusal::Stopped.into());
         }
         let artifact = Artifact::new(target.registration.kind(), body.as_bytes().to_vec())?;
-        if let (Some(at), Ok(request)) = (target.registration.aws(), request::read(artifact.text())) {
+        if let Some(at) = target.registration.aws()
+            && let Ok(request) = request::read(artifact.text())
+        {
             let clear = reading::aws::canonical(&at.service, &request);
             clear.map_err(|unclear| NotTaken::because(Refusal::Malformed, format!("{unclear}.")))?;
         }
@@ -216,8 +218,9 @@ impl Desk {
         };
         let sends = target.registration.own_address().is_some() && artifact.text().starts_with(Method::Send.as_str());
         let written_to = if sends { store.written_to(name)? } else { Vec::new() };
-        let pays = request::read(artifact.text())
-            .is_ok_and(|request| matches!(payment(&target.registration.payments.forms, &request), Ok(Some(_))));
+        let forms = &target.registration.payments.forms;
+        let pays = !forms.is_empty()
+            && request::read(artifact.text()).is_ok_and(|request| matches!(payment(forms, &request), Ok(Some(_))));
         let paid = if pays { store.paid_from(name)? } else { Vec::new() };
         Ok(Against { policy, asked, written_to, paid })
     }
