@@ -83,8 +83,8 @@ impl Guard {
     pub(crate) fn look(&self, target: &Registration, order: &Order) -> Result<Report, Refusal> {
         // A service with people's own credentials is known by its description, which lies here.
         let own = target.credential_of.is_some() && target.kind() == Kind::Http;
-        let unowned = Registration { credential: target.credential.clone().filter(|_| !own), ..target.clone() };
-        let credential = self.credential(&unowned, "look").map_err(|detail| refused(Refused::TargetFailed, detail))?;
+        let credential = if own { Ok(None) } else { self.credential(target, "look") };
+        let credential = credential.map_err(|detail| refused(Refused::TargetFailed, detail))?;
         let report = self.executors.run(
             order,
             (credential.as_ref().map(|lent| &lent.credential), false),

@@ -184,6 +184,24 @@ fn nobody_registers_what_is_somebody_s_own() {
         scene.granted(&registration)
     };
     assert!(matches!(with("crm"), Answer::Done { .. }));
+    // A password of one login for all is nobody's own.
+    let login = |rights| wire::target::Registration {
+        name: "db".into(),
+        credential: Some("db".into()),
+        credential_of: Some(wire::whose::Whose::Requester),
+        address: wire::target::Address::Mariadb {
+            host: "localhost".into(),
+            port: 3306,
+            database: "shop".into(),
+            login: "app".into(),
+            rights,
+            tls: wire::target::Tls::Disable,
+            ca_file: None,
+        },
+        ..scene.registration.clone()
+    };
+    assert!(matches!(scene.granted(&login(wire::target::Rights::Login)), Answer::Refused { .. }));
+    assert!(matches!(scene.granted(&login(wire::target::Rights::Leased)), Answer::Done { .. }));
     for own in ["crm/of/Ada", "x/of/", "/of/Ada"] {
         assert!(matches!(with(own), Answer::Refused { .. }), "{own}");
     }

@@ -547,6 +547,7 @@ impl Registration {
             }
             name.clone_into(login);
             *rights = Rights::Login;
+            self.credential_of = None;
             return Some(&credential[end + 1..]);
         }
         Some(credential)

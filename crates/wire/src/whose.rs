@@ -45,10 +45,7 @@ impl Registration {
         let place = match &self.address {
             Address::Http { .. } | Address::Mcp { .. } => true,
             Address::Sqlite { .. } | Address::Mail { .. } | Address::Postgresql { mirror: Some(_), .. } => false,
-            // Lent until the executor has the login's name.
-            Address::Postgresql { .. } | Address::Mariadb { .. } => {
-                matches!(self.rights(), Some(Rights::Leased | Rights::Login))
-            }
+            Address::Postgresql { .. } | Address::Mariadb { .. } => self.rights() == Some(Rights::Leased),
         };
         let one = self.credential_of != Some(Whose::Signer)
             || (self.approvals.quorum == 1 && self.payments == crate::payments::Payments::default());
